@@ -1,0 +1,244 @@
+/**
+ * The memory budget of a process, and its backpressure: a source may read only into a free block, so memory is
+ * bounded by the pool, whatever the size and number of transfers. Blocks are pieces of one `SharedArrayBuffer`
+ * where the platform has it, so that digest workers read what the socket writes.
+ *
+ * A transfer takes its blocks through a share. A share's minimum is set aside when it is opened, so transfers cannot
+ * starve each other into a deadlock; what nobody is owed is lent to whoever asked first.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { Block, type Page } from "./Block.ts"
+
+/**
+ * Bytes in a block: 1 MiB.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const blockBytes = 1024 * 1024
+
+/**
+ * What a pool says of itself, in blocks.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Stats {
+  readonly capacity: number
+  readonly inUse: number
+  /** The most that were in use at once. */
+  readonly highWater: number
+  /** How many wait for a block or for a share. */
+  readonly waiters: number
+  /** Blocks that are set aside for open shares. */
+  readonly reserved: number
+}
+
+/**
+ * One transfer's share of a pool. Sources and stages take their blocks here.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class BlockShare extends Context.Service<
+  BlockShare,
+  {
+    /** Waits for a free block, which is empty. Waiting is fair and can be interrupted. */
+    readonly take: Effect.Effect<Block>
+    /** How many blocks this share holds now. */
+    readonly inUse: () => number
+    /** Bytes in a block of this pool. */
+    readonly blockBytes: number
+  }
+>()("@headrace/core/BlockPool/BlockShare") {}
+
+/**
+ * The pool.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class BlockPool extends Context.Service<
+  BlockPool,
+  {
+    /**
+     * Opens a share that is owed at least `minimum` blocks; waits until so many can be set aside. When the scope
+     * closes, every block that is still out is taken back, whoever holds it.
+     */
+    readonly share: (minimum: number) => Effect.Effect<BlockShare["Service"], never, Scope.Scope>
+    readonly stats: () => Stats
+    /** The memory that all blocks are pieces of. */
+    readonly memory: ArrayBufferLike
+  }
+>()("@headrace/core/BlockPool") {}
+
+/** A share's own books. */
+interface Account {
+  readonly minimum: number
+  held: number
+  readonly pages: Set<Page>
+}
+
+interface Waiter {
+  /** Does what is waited for if it can be done now. */
+  readonly tryRun: () => boolean
+}
+
+/**
+ * Makes a pool of `bytes` of memory (rounded down to whole blocks, at least `blockBytes`).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: {
+  readonly bytes: number
+  readonly blockBytes?: number
+}): Effect.Effect<BlockPool["Service"]> => Effect.sync(() => makeUnsafe(options))
+
+/**
+ * Makes a pool at once.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeUnsafe = (options: { readonly bytes: number; readonly blockBytes?: number }): BlockPool["Service"] => {
+  const size = options.blockBytes ?? blockBytes
+  const capacity = Math.max(1, Math.floor(options.bytes / size))
+  const memory: ArrayBufferLike =
+    typeof SharedArrayBuffer === "undefined" ? new ArrayBuffer(capacity * size) : new SharedArrayBuffer(capacity * size)
+  // Last in, first out: memory that was touched stays in use, the rest of the buffer never costs real memory.
+  const free: Array<number> = Array.from({ length: capacity }, (_, i) => capacity - 1 - i)
+  const accounts = new Set<Account>()
+  const queue: Array<Waiter> = []
+  let highWater = 0
+  let reserved = 0
+  /** Blocks set aside for shares that hold fewer than their minimum. */
+  let owed = 0
+
+  const owedTo = (account: Account) => Math.max(0, account.minimum - account.held)
+
+  const change = (account: Account, by: number) => {
+    owed -= owedTo(account)
+    account.held += by
+    owed += owedTo(account)
+  }
+
+  const wake = () => {
+    // Strictly in order: one that cannot be served yet holds up those behind it, or it might wait for ever.
+    while (queue.length > 0 && queue[0]!.tryRun()) queue.shift()
+  }
+
+  const takeNow = (account: Account): Block => {
+    const index = free.pop()!
+    const page: Page = {
+      memory: new Uint8Array(memory, index * size, size),
+      holders: 1,
+      leased: true,
+      onFree: () => {
+        account.pages.delete(page)
+        page.leased = false
+        free.push(index)
+        if (accounts.has(account)) change(account, -1)
+        wake()
+      }
+    }
+    account.pages.add(page)
+    change(account, 1)
+    highWater = Math.max(highWater, capacity - free.length)
+    return new Block(page, 0, 0)
+  }
+
+  const canTake = (account: Account) => account.held < account.minimum || free.length - owed > 0
+
+  const wait = <A>(attempt: () => A | undefined, undo: (a: A) => void, ahead: () => boolean): Effect.Effect<A> =>
+    Effect.callback<A>((resume) => {
+      if (queue.length === 0 || ahead()) {
+        const now = attempt()
+        if (now !== undefined) return resume(Effect.succeed(now))
+      }
+      let got: { readonly value: A } | undefined
+      let gone = false
+      const waiter: Waiter = {
+        tryRun: () => {
+          if (gone) return true
+          const value = attempt()
+          if (value === undefined) return false
+          got = { value }
+          resume(Effect.succeed(value))
+          return true
+        }
+      }
+      queue.push(waiter)
+      return Effect.sync(() => {
+        gone = true
+        // Served and interrupted in the same turn: nobody will ever see it, so it goes back.
+        if (got !== undefined) undo(got.value)
+        else {
+          queue.splice(queue.indexOf(waiter), 1)
+          wake()
+        }
+      })
+    })
+
+  const openAccount = (minimum: number): Effect.Effect<Account> =>
+    wait<Account>(
+      () => {
+        if (free.length - owed < minimum) return undefined
+        const account: Account = { minimum, held: 0, pages: new Set() }
+        accounts.add(account)
+        owed += minimum
+        reserved += minimum
+        return account
+      },
+      (account) => closeAccount(account),
+      () => false
+    )
+
+  const closeAccount = (account: Account) => {
+    accounts.delete(account)
+    owed -= owedTo(account)
+    reserved -= account.minimum
+    for (const page of account.pages) page.onFree()
+    wake()
+  }
+
+  const share = (minimum: number): Effect.Effect<BlockShare["Service"], never, Scope.Scope> =>
+    Effect.acquireRelease(
+      openAccount(Math.min(Math.max(1, minimum), capacity)),
+      (account) => Effect.sync(() => closeAccount(account)),
+      { interruptible: true }
+    ).pipe(
+      Effect.map((account) =>
+        BlockShare.of({
+          take: wait(
+            () => (accounts.has(account) && canTake(account) ? takeNow(account) : undefined),
+            (block) => block.release(),
+            // What a share is owed is set aside already: taking it passes nobody by.
+            () => account.held < account.minimum
+          ),
+          inUse: () => account.held,
+          blockBytes: size
+        })
+      )
+    )
+
+  return BlockPool.of({
+    share,
+    memory,
+    stats: () => ({ capacity, inUse: capacity - free.length, highWater, waiters: queue.length, reserved })
+  })
+}
+
+/**
+ * A pool for the whole process.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: { readonly bytes: number; readonly blockBytes?: number }): Layer.Layer<BlockPool> =>
+  Layer.effect(BlockPool, make(options))

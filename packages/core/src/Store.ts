@@ -1,0 +1,182 @@
+/**
+ * A store is where bytes go: a thin adapter that knows how a service is talked to and says what it can do. The engine
+ * (`Transfer`) owns retries, length checks, digests, progress and clean-up.
+ *
+ * A store opens a `Session` for one object. What a session promises is written at its members; the engine relies on
+ * nothing else.
+ *
+ * @since 0.1.0
+ */
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { Block } from "./Block.ts"
+import type { Algorithm, Digests } from "./Digest.ts"
+import type { StoreError } from "./StoreError.ts"
+
+/**
+ * What a store can do, as data.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Capabilities {
+  /** How an object is written: as one ordered body, or as numbered parts. */
+  readonly shape: "whole" | "parts"
+  /** Largest object in bytes, where the store says so. */
+  readonly maxObjectBytes: number | undefined
+  /** Digests that the store reports of what it holds. */
+  readonly reports: ReadonlyArray<Algorithm>
+  /** Whether an object can be read from an offset; `undefined`: not known before it is tried. */
+  readonly rangedRead: boolean | undefined
+  /** Whether the store needs the size before the first byte. */
+  readonly needsSize: boolean
+  /** Whether bodies may stay on shared memory. An adapter that does not say so gets plain copies. */
+  readonly sharedMemory: boolean
+  /** Names of places within the store that an object can be put into. */
+  readonly places: ReadonlyArray<{ readonly id: string; readonly default: boolean; readonly readOnly: boolean }>
+  /** How each of these was learnt: `configured`, `probed`, `assumed`. */
+  readonly learnt: Readonly<Record<string, "configured" | "probed" | "assumed">>
+  /** More about the store, for people: versions, quotas. */
+  readonly details: Readonly<Record<string, string>>
+}
+
+/**
+ * What is known of the bytes before they are sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Content {
+  /** Bytes, if known. */
+  readonly size: number | undefined
+  /** The first bytes, in plain memory: up to 64 KiB, all of them when the content is smaller. */
+  readonly head: Uint8Array
+  /** A format that the source claims, for stores that want one. */
+  readonly diskFormat?: string
+  readonly containerFormat?: string
+}
+
+/**
+ * An object as the store describes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StoredObject {
+  readonly id: string
+  /** The place within the store where it landed, where stores have places. */
+  readonly store?: string
+  readonly size: number | undefined
+  /** The digests that the store reports; none when it reports none. */
+  readonly digests: Digests
+}
+
+/**
+ * What a session found when it looked at its object.
+ *
+ * - `Absent`: there is none.
+ * - `Ready`: it exists, holds nothing and takes a body.
+ * - `Busy`: an earlier body may still be on its way in; it can end by itself.
+ * - `Spoiled`: it takes no body any more; only deleting it helps.
+ * - `Stored`: it holds bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Inspection =
+  | { readonly _tag: "Absent" }
+  | { readonly _tag: "Ready" }
+  | { readonly _tag: "Busy"; readonly what: string }
+  | { readonly _tag: "Spoiled"; readonly why: string }
+  | { readonly _tag: "Stored"; readonly object: StoredObject }
+
+/**
+ * What is at the destination now, in the words of the receipt's `left`: `none`, `queued image ID`, …
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Left = string
+
+/**
+ * The body of an object on its way into a session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Body<out E, out R> {
+  readonly stream: Stream.Stream<Block, E, R>
+  readonly length: number | undefined
+  /** To be called with the number of bytes whenever some were handed to the socket. */
+  readonly onSent: (bytes: number) => void
+  /** Milliseconds without a byte moving, after which the write fails with `Stalled`. */
+  readonly stallMs: number
+  /** Milliseconds that the answer may take after the last byte. */
+  readonly answerMs: number
+}
+
+/**
+ * One object being written as one ordered body.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Session {
+  readonly shape: "whole"
+  /** The digests that the result can be checked against, best first; all of them are worth computing. */
+  readonly wanted: ReadonlyArray<Algorithm>
+  /**
+   * Makes the object, or checks the given one, so that `write` can follow. It may be repeated after a retryable error
+   * without making a second object.
+   */
+  readonly begin: Effect.Effect<void, StoreError>
+  /** Sends the body. Succeeds only when the store has said that it took it. */
+  readonly write: <E, R>(body: Body<E, R>) => Effect.Effect<void, StoreError | E, R>
+  /** Looks at the object. */
+  readonly inspect: Effect.Effect<Inspection, StoreError>
+  /** Checks that a stored object is where it was asked to be; fails with `StoreIgnored` when it is not. */
+  readonly checkPlace: (object: StoredObject) => Effect.Effect<void, StoreError>
+  /** Deletes what this session made and begins anew. Fails when the object was given and is not ours to delete. */
+  readonly recreate: Effect.Effect<void, StoreError>
+  /** Whether the object was made by this session, which may therefore delete it. */
+  readonly owned: Effect.Effect<boolean>
+  /** Deletes what this session made, and says what is left. An object that was given is left. */
+  readonly discard: Effect.Effect<Left>
+  /** What exists now, as far as it can be asked. Deletes nothing. */
+  readonly left: Effect.Effect<Left>
+  /** Last words after the object is proven: flags that must not be set earlier. */
+  readonly seal: Effect.Effect<void, StoreError>
+  /** The object's bytes, read back. */
+  readonly read: Stream.Stream<Uint8Array, StoreError>
+  /** Things worth telling a person, such as a format that was guessed. */
+  readonly notes: Effect.Effect<ReadonlyArray<string>>
+}
+
+/**
+ * What an upload would do to a destination.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Plan {
+  readonly action: "create" | "use" | "skip" | "fail"
+  readonly why: string
+}
+
+/**
+ * A store. `R` is what it needs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Store<out R = never> {
+  /** As users type it, without secrets. */
+  readonly uri: string
+  /** Asks the store what it can do. */
+  readonly capabilities: Effect.Effect<Capabilities, StoreError, R | Scope.Scope>
+  /** Signs in and looks at every precondition; makes nothing. */
+  readonly plan: (content: Content) => Effect.Effect<Plan, StoreError, R | Scope.Scope>
+  /** Opens a session for one object. Signs in; makes nothing yet. The scope closes the session's connections. */
+  readonly open: (content: Content) => Effect.Effect<Session, StoreError, R | Scope.Scope>
+}
