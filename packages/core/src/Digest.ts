@@ -9,12 +9,12 @@
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Block } from "./Block.ts"
+import { DigestError } from "./DigestError.ts"
 import * as WasmHasher from "./WasmHasher.ts"
 
 /**
@@ -61,16 +61,13 @@ export interface State {
   readonly states: { readonly [A in Algorithm]?: string }
 }
 
-/**
- * A digest could not be computed: the worker died, the state is not one of this provider's.
- *
- * @since 0.1.0
- * @category errors
- */
-export class DigestError extends Data.TaggedError("DigestError")<{
-  readonly message: string
-  readonly cause?: unknown
-}> {}
+export {
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  DigestError
+}
 
 /**
  * Hashers that run over one stream.
