@@ -11,7 +11,8 @@ import * as Stream from "effect/Stream"
 import type { Block } from "./Block.ts"
 import type { BlockShare } from "./BlockPool.ts"
 import * as Blocks from "./Blocks.ts"
-import type { SourceError } from "./SourceError.ts"
+import type { DigestError } from "./DigestError.ts"
+import { make as makeError, type SourceError } from "./SourceError.ts"
 
 /**
  * What a source is now.
@@ -104,14 +105,25 @@ export const fromBytes = (bytes: Uint8Array, uri = "memory:"): Source =>
  * @since 0.1.0
  * @category combinators
  */
-export const through = <R, R2>(
+export const through = <R, R2 = never>(
   self: Source<R>,
-  stage: (blocks: Stream.Stream<Block, SourceError, R | BlockShare>) => Stream.Stream<Block, SourceError, R2>,
+  stage: (
+    blocks: Stream.Stream<Block, SourceError, R | BlockShare>
+  ) => Stream.Stream<Block, SourceError | DigestError, R2>,
   options?: { readonly size?: number }
 ): Source<R | Exclude<R2, BlockShare>> => ({
   uri: self.uri,
   replayable: self.replayable,
   info: Effect.map(self.info, (info) => ({ size: options?.size, identity: info.identity })),
   open: (offset) =>
-    Blocks.drop(stage(self.open(0)) as Stream.Stream<Block, SourceError, Exclude<R2, BlockShare> | BlockShare>, offset)
+    Blocks.drop(
+      stage(self.open(0)).pipe(
+        Stream.mapError((error) =>
+          error._tag === "SourceError"
+            ? error
+            : makeError("SourceUnreadable", { uri: self.uri, message: error.message, cause: error })
+        )
+      ) as Stream.Stream<Block, SourceError, Exclude<R2, BlockShare> | BlockShare>,
+      offset
+    )
 })

@@ -1,0 +1,116 @@
+/**
+ * One attempt to send a source's bytes into a session: the pipeline, built of the public stages.
+ */
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import * as Bandwidth from "../Bandwidth.ts"
+import * as Digest from "../Digest.ts"
+import * as Guard from "../Guard.ts"
+import * as Progress from "../Progress.ts"
+import type { Info, Source } from "../Source.ts"
+import * as SourceError from "../SourceError.ts"
+import type { Session } from "../Store.ts"
+import type { Failing } from "./problem.ts"
+import type { Reading } from "./reading.ts"
+
+/** Counters of the running attempt, read by the progress display. */
+export interface Counters {
+  read: number
+  sent: number
+  hashed: () => number
+}
+
+export interface Outcome {
+  readonly exit: Exit.Exit<void, Failing>
+  /** Size and digests of the source, when it was read to its end and found unchanged. */
+  readonly content: { readonly size: number; readonly digests: Digest.Digests } | undefined
+}
+
+export interface Options<R> {
+  readonly source: Source<R>
+  /** What the source said of itself at the start. */
+  readonly info: Info
+  readonly size: number | undefined
+  readonly reading: Reading
+  readonly session: Session
+  readonly algorithms: ReadonlyArray<Digest.Algorithm>
+  readonly expect: Digest.Digests
+  readonly bandwidth: Bandwidth.Node
+  readonly stallMs: number
+  readonly answerMs: number
+  readonly counters: Counters
+  readonly onSent: (bytes: number) => void
+}
+
+/** Fails with `SourceChanged` when the source is not what it was at the start. */
+export const checkUnchanged = <R>(source: Source<R>, info: Info): Effect.Effect<void, SourceError.SourceError, R> =>
+  Effect.flatMap(source.info, (now) => {
+    const what =
+      now.identity !== info.identity
+        ? "it was changed"
+        : now.size !== info.size
+          ? `its size was ${info.size ?? "unknown"}, now it is ${now.size ?? "unknown"}`
+          : undefined
+    return what === undefined
+      ? Effect.void
+      : Effect.fail(
+          SourceError.make("SourceChanged", {
+            uri: source.uri,
+            message: `the source changed during the upload: ${what}`
+          })
+        )
+  })
+
+const checkExpected = (uri: string, digests: Digest.Digests, expect: Digest.Digests) => {
+  const wrong = Digest.algorithms.find((a) => expect[a] !== undefined && expect[a]!.toLowerCase() !== digests[a])
+  return wrong === undefined
+    ? Effect.void
+    : Effect.fail(
+        SourceError.make("SourceMismatch", {
+          uri,
+          message: `the source's ${wrong} is ${digests[wrong]}, expected ${expect[wrong]}`
+        })
+      )
+}
+
+export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { counters, expect, info, reading, session, size, source } = options
+    let digests: Digest.Digests | undefined
+    const context = yield* Effect.context<R>()
+    const hasher = yield* Digest.Hasher
+    const started = yield* Effect.exit(hasher.start(options.algorithms))
+    if (started._tag === "Failure") return { exit: started, content: undefined }
+    const hashing = started.value
+    counters.read = 0
+    counters.sent = 0
+    counters.hashed = hashing.hashed
+
+    const stream = reading.stream.pipe(
+      Guard.length(source.uri, size),
+      Guard.atEnd(Effect.provideContext(checkUnchanged(source, info), context)),
+      Progress.tap((bytes) => {
+        counters.read += bytes
+      }),
+      Digest.tapWith(hashing, (all) => {
+        digests = all
+        return checkExpected(source.uri, all, expect)
+      }),
+      Guard.holdLast,
+      Bandwidth.shape(options.bandwidth)
+    )
+    const exit: Exit.Exit<void, Failing> = yield* Effect.exit(
+      session.write<Failing, never>({
+        stream,
+        length: size,
+        stallMs: options.stallMs,
+        answerMs: options.answerMs,
+        onSent: (bytes) => {
+          counters.sent += bytes
+          options.onSent(bytes)
+        }
+      })
+    )
+    return { exit, content: digests === undefined ? undefined : { size: counters.read, digests } }
+  })

@@ -1,0 +1,63 @@
+/**
+ * The plain data that a transfer tells of itself: events with their time, and a destination's entry in the receipt.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Receipt from "../Receipt.ts"
+import type { TransferEvent } from "../TransferEvent.ts"
+import type { State, Verdict } from "./delivery.ts"
+
+type WithoutStamp<E> = E extends TransferEvent ? Omit<E, "at" | "id"> & { readonly id?: string } : never
+
+/** An event without its time and its transfer's id. */
+export type Untimed = WithoutStamp<TransferEvent>
+
+export const stamp = (id: string, event: Untimed): Effect.Effect<TransferEvent> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const { type, ...fields } = event
+    return { type, at: new Date(now).toISOString(), ...fields, id } as unknown as TransferEvent
+  })
+
+export const destination = (input: {
+  readonly uri: string
+  readonly required: boolean
+  readonly verdict: Verdict
+  readonly cancelled: boolean
+  readonly state: State
+  readonly startedAt: number
+  readonly now: number
+}): Receipt.Destination => {
+  const { state, verdict } = input
+  const object = verdict.object
+  return {
+    uri: input.uri,
+    required: input.required,
+    status: verdict._tag === "Good" ? verdict.status : input.cancelled ? "cancelled" : "failed",
+    ...(object === undefined
+      ? undefined
+      : {
+          object: {
+            id: object.id,
+            ...(object.store === undefined ? undefined : { store: object.store }),
+            size: object.size ?? null,
+            digests: object.digests
+          }
+        }),
+    attempts: state.attempts,
+    bytesSent: state.bytesSent,
+    startedAt: new Date(input.startedAt).toISOString(),
+    elapsedMs: Math.max(0, Math.round(input.now - input.startedAt)),
+    ...(state.notes.length === 0 ? undefined : { notes: state.notes }),
+    ...(verdict._tag === "Good"
+      ? { proof: verdict.proof }
+      : {
+          error: {
+            reason: verdict.problem.reason,
+            message: verdict.problem.message,
+            retryable: verdict.problem.retryable,
+            ...(verdict.problem.status === undefined ? undefined : { status: verdict.problem.status }),
+            left: verdict.left
+          }
+        })
+  }
+}

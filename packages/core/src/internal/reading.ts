@@ -1,0 +1,95 @@
+/**
+ * One opening of a source: its first bytes are looked at before anything is asked of a store, and the very same
+ * blocks are then the beginning of the body.
+ */
+import type * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Pull from "effect/Pull"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Block } from "../Block.ts"
+import { BlockShare } from "../BlockPool.ts"
+import type { Source } from "../Source.ts"
+import type { SourceError } from "../SourceError.ts"
+
+/** Bytes of the head that formats are recognised by. */
+export const headBytes = 64 * 1024
+
+/** Blocks that may be held for the head: a slow source gives small ones. */
+const headBlocks = 3
+
+export interface Reading {
+  /** Up to 64 KiB, in memory of their own. */
+  readonly head: Uint8Array
+  /** The content's size where all of it is in the held blocks. */
+  readonly wholeSize: number | undefined
+  /** Whether a block has been handed out: then this reading cannot serve another attempt. */
+  readonly consumed: () => boolean
+  readonly stream: Stream.Stream<Block, SourceError>
+  readonly close: Effect.Effect<void>
+}
+
+export const open = <R>(
+  source: Source<R>,
+  share: BlockShare["Service"]
+): Effect.Effect<Reading, SourceError, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const context = yield* Effect.context<R>()
+    const pull = (yield* Stream.toPull(source.open(0)).pipe(
+      Scope.provide(scope),
+      Effect.provideService(BlockShare, share),
+      Effect.provideContext(context)
+    )) as Pull.Pull<Arr.NonEmptyReadonlyArray<Block>, SourceError, void, R | BlockShare>
+    const provided = pull.pipe(Effect.provideService(BlockShare, share), Effect.provideContext(context)) as Pull.Pull<
+      Arr.NonEmptyReadonlyArray<Block>,
+      SourceError,
+      void
+    >
+
+    const held: Array<Block> = []
+    let bytes = 0
+    let ended = false
+    let consumed = false
+    while (bytes < headBytes && held.length < headBlocks && !ended) {
+      yield* Effect.matchCauseEffect(provided, {
+        onSuccess: (blocks) =>
+          Effect.sync(() => {
+            for (const block of blocks) {
+              held.push(block)
+              bytes += block.length
+            }
+          }),
+        onFailure: (cause) =>
+          Pull.isDoneCause(cause)
+            ? Effect.sync(() => {
+                ended = true
+              })
+            : (Effect.failCause(cause) as Effect.Effect<never, SourceError>)
+      })
+    }
+    const head = new Uint8Array(Math.min(bytes, headBytes))
+    let at = 0
+    for (const block of held) {
+      const part = block.bytes.subarray(0, head.byteLength - at)
+      head.set(part, at)
+      at += part.byteLength
+    }
+
+    const next: typeof provided = Effect.suspend(() => {
+      consumed = true
+      const block = held.shift()
+      return block === undefined ? provided : Effect.succeed([block] as Arr.NonEmptyReadonlyArray<Block>)
+    })
+    return {
+      head,
+      wholeSize: ended ? bytes : undefined,
+      consumed: () => consumed,
+      stream: Stream.fromPull(Effect.succeed(next)),
+      close: Effect.suspend(() => {
+        for (const block of held.splice(0)) block.release()
+        return Scope.close(scope, Exit.void)
+      })
+    }
+  })

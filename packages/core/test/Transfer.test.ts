@@ -1,0 +1,363 @@
+import { createHash, randomBytes } from "node:crypto"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import { BlockPool, makeUnsafe } from "@headrace/core/BlockPool"
+import * as Source from "@headrace/core/Source"
+import * as SourceError from "@headrace/core/SourceError"
+import * as Transfer from "@headrace/core/Transfer"
+import type { TransferEvent } from "@headrace/core/TransferEvent"
+import * as Script from "./support/ScriptedStore.ts"
+
+const bytes = randomBytes(300_000)
+const sha512 = createHash("sha512").update(bytes).digest("hex")
+const pool = () => makeUnsafe({ bytes: 1024 * 1024, blockBytes: 64 * 1024 })
+
+const run = (
+  script: ReturnType<typeof Script.make>,
+  options: Partial<Transfer.Options> = {},
+  events: Array<TransferEvent> = []
+) =>
+  Effect.gen(function* () {
+    const memory = pool()
+    const exit = yield* Effect.exit(
+      Transfer.run({
+        source: Source.fromBytes(bytes),
+        to: [script.store],
+        retries: 3,
+        answerMs: 1000,
+        onEvent: (event) =>
+          Effect.sync(() => {
+            events.push(event)
+          }),
+        ...options
+      }).pipe(Effect.provideService(BlockPool, memory))
+    )
+    assert.strictEqual(memory.stats().inUse, 0)
+    assert.strictEqual(memory.stats().reserved, 0)
+    return exit
+  })
+
+const ok = (exit: Exit.Exit<unknown, unknown>) => {
+  assert.isTrue(Exit.isSuccess(exit), JSON.stringify(exit))
+}
+
+const failure = (exit: Exit.Exit<unknown, Transfer.TransferError>) => {
+  if (Exit.isSuccess(exit)) return assert.fail("it succeeded")
+  const reason = exit.cause.reasons[0]
+  if (reason?._tag !== "Fail") return assert.fail(`no error: ${JSON.stringify(exit)}`)
+  return reason.error
+}
+
+describe("a transfer that goes well", () => {
+  it.live("is verified, and its receipt says by what", () =>
+    Effect.gen(function* () {
+      const script = Script.make({})
+      const events: Array<TransferEvent> = []
+      const exit = yield* run(script, {}, events)
+      if (Exit.isFailure(exit)) return assert.fail(JSON.stringify(exit))
+      const receipt = exit.value
+      const to = receipt.destinations[0]!
+      assert.strictEqual(to.status, "verified")
+      assert.deepStrictEqual(to.proof?.compared, ["md5", "sha512"])
+      assert.strictEqual(receipt.source.digests.sha512, sha512)
+      assert.strictEqual(receipt.source.size, bytes.byteLength)
+      assert.strictEqual(to.attempts, 1)
+      assert.strictEqual(to.bytesSent, bytes.byteLength)
+      assert.deepStrictEqual(script.log.calls, ["begin", "write", "inspect"])
+      assert.isTrue(script.log.sealed)
+      assert.deepStrictEqual(new Uint8Array(script.log.bodies[0]!), new Uint8Array(bytes))
+      assert.deepStrictEqual(
+        events.map((e) => e.type).filter((t) => t !== "progress"),
+        ["start", "verdict", "receipt"]
+      )
+    })
+  )
+
+  it.live("is `stored` where the store reports no digest, unless it is read back", () =>
+    Effect.gen(function* () {
+      const stored = yield* run(Script.make({ digests: [] }))
+      if (Exit.isFailure(stored)) return assert.fail("failed")
+      assert.strictEqual(stored.value.destinations[0]!.status, "stored")
+      const back = yield* run(Script.make({ digests: [] }), { verify: "destination", digest: ["sha256"] })
+      if (Exit.isFailure(back)) return assert.fail("failed")
+      assert.strictEqual(back.value.destinations[0]!.status, "verified")
+      const wrong = yield* run(Script.make({ readBack: (b) => b.map((x, i) => (i === 5 ? x ^ 1 : x)) }), {
+        verify: "destination"
+      })
+      assert.strictEqual(failure(wrong).reason._tag, "DigestMismatch")
+    })
+  )
+
+  it.live("gives its events as a stream that ends with the receipt", () =>
+    Effect.gen(function* () {
+      const events = yield* Stream.runCollect(
+        Transfer.events({ source: Source.fromBytes(bytes), to: [Script.make({}).store] })
+      ).pipe(Effect.provideService(BlockPool, pool()))
+      assert.strictEqual(events.at(-1)?.type, "receipt")
+      assert.strictEqual(events[0]?.type, "start")
+    })
+  )
+})
+
+describe("after an unclear end", () => {
+  const table: ReadonlyArray<{
+    readonly name: string
+    readonly steps: ReadonlyArray<Script.Step>
+    readonly given?: boolean
+    readonly calls: ReadonlyArray<string>
+    readonly reason?: string
+    readonly left?: string
+  }> = [
+    {
+      name: "a lost answer is no lost upload: the digest proves it",
+      steps: [{ take: "whole", answer: "lost" }],
+      calls: ["begin", "write", "inspect"]
+    },
+    {
+      name: "a reset in the body sends it again, from the start, to the same object",
+      steps: [{ failAfter: 100_000, reason: "ConnectionLost", retryable: true }],
+      calls: ["begin", "write", "inspect", "write", "inspect"]
+    },
+    {
+      name: "an object that is busy for a while is waited for",
+      steps: [{ failAfter: 100_000, reason: "ConnectionLost", retryable: true, busyLooks: 2 }],
+      calls: ["begin", "write", "inspect", "inspect", "inspect", "write", "inspect"]
+    },
+    {
+      name: "an object that stays busy is made anew",
+      steps: [{ failAfter: 100_000, reason: "ConnectionLost", retryable: true, leaves: "Busy" }],
+      calls: ["begin", "write", "recreate", "write", "inspect"]
+    },
+    {
+      name: "a spoiled object is made anew",
+      steps: [{ failAfter: 100_000, reason: "ConnectionLost", retryable: true, leaves: "Spoiled" }],
+      calls: ["begin", "write", "inspect", "recreate", "write", "inspect"]
+    },
+    {
+      name: "a spoiled object that was given is left, and said",
+      given: true,
+      steps: [{ failAfter: 100_000, reason: "ConnectionLost", retryable: true, leaves: "Spoiled" }],
+      calls: ["begin", "write", "inspect", "discard"],
+      reason: "ConnectionLost",
+      left: "spoiled object given"
+    },
+    {
+      name: "an object that was deleted meanwhile is made anew",
+      steps: [{ failAfter: 100_000, reason: "Gone", leaves: "Absent" }],
+      calls: ["begin", "write", "inspect", "recreate", "write", "inspect"]
+    },
+    {
+      name: "a given object that was deleted meanwhile is gone",
+      given: true,
+      steps: [{ failAfter: 100_000, reason: "Gone", leaves: "Absent" }],
+      calls: ["begin", "write", "inspect", "discard"],
+      reason: "Gone",
+      left: "none"
+    },
+    {
+      name: "another writer's bytes are never deleted",
+      steps: [{ failAfter: 0, reason: "Conflict", leaves: "foreign" }],
+      calls: ["begin", "write", "inspect"],
+      reason: "Conflict",
+      left: "stored object new-1"
+    },
+    {
+      name: "a clear refusal is final, and what we made is deleted",
+      steps: [{ failAfter: 0, reason: "Forbidden", clear: true }],
+      calls: ["begin", "write", "discard"],
+      reason: "Forbidden",
+      left: "none"
+    },
+    {
+      name: "wrong bytes at the store are deleted when we made the object",
+      steps: [{ take: "whole", corrupt: true }],
+      calls: ["begin", "write", "inspect", "discard"],
+      reason: "DigestMismatch",
+      left: "none"
+    },
+    {
+      name: "too few bytes at the store are a mismatch of size; a given object is left",
+      given: true,
+      steps: [{ take: "whole", truncate: 10 }],
+      calls: ["begin", "write", "inspect", "discard"],
+      reason: "SizeMismatch",
+      left: "stored object given"
+    },
+    {
+      name: "wrong bytes after a lost answer are sent again",
+      steps: [{ take: "whole", answer: "lost", corrupt: true }],
+      calls: ["begin", "write", "inspect", "recreate", "write", "inspect"]
+    }
+  ]
+  for (const row of table) {
+    it.live(row.name, () =>
+      Effect.gen(function* () {
+        const script = Script.make({ steps: row.steps, given: row.given ?? false })
+        const exit = yield* run(script)
+        const calls = row.name.includes("stays busy")
+          ? script.log.calls.filter((c) => c !== "inspect" || false)
+          : script.log.calls
+        const expected = row.name.includes("stays busy") ? row.calls.filter((c) => c !== "inspect") : row.calls
+        assert.deepStrictEqual(calls, [...expected])
+        if (row.reason === undefined) return ok(exit)
+        const error = failure(exit)
+        assert.strictEqual(error.reason._tag, row.reason)
+        assert.strictEqual(error.left, row.left)
+      })
+    )
+  }
+
+  it.live("gives up after the retries that were asked for", () =>
+    Effect.gen(function* () {
+      const script = Script.make({
+        steps: Array.from({ length: 9 }, () => ({
+          failAfter: 1000,
+          reason: "Unavailable" as const,
+          retryable: true
+        }))
+      })
+      const exit = yield* run(script, { retries: 1 })
+      const error = failure(exit)
+      assert.strictEqual(error.reason._tag, "Unavailable")
+      assert.strictEqual(error.receipt.destinations[0]!.attempts, 2)
+      assert.strictEqual(script.log.bodies.length, 2)
+    })
+  )
+
+  it.live("keeps what failed when told to", () =>
+    Effect.gen(function* () {
+      const script = Script.make({ steps: [{ take: "whole", corrupt: true }] })
+      const error = failure(yield* run(script, { keepFailed: true }))
+      assert.strictEqual(error.left, "stored object new-1")
+      assert.deepStrictEqual(script.log.deleted, [])
+    })
+  )
+
+  it.live("reports an ignored place", () =>
+    Effect.gen(function* () {
+      const script = Script.make({ place: "ignored" })
+      assert.strictEqual(failure(yield* run(script)).reason._tag, "StoreIgnored")
+    })
+  )
+})
+
+describe("the source's own errors", () => {
+  const source = (over: Partial<Source.Source> & { data?: Uint8Array; size?: number | undefined }): Source.Source => ({
+    ...Source.fromStream({
+      uri: "test:source",
+      replayable: true,
+      info: Effect.succeed({ size: "size" in over ? over.size : bytes.byteLength, identity: "a" }),
+      open: () => Stream.succeed(over.data ?? bytes)
+    }),
+    ...over
+  })
+
+  it.live("an empty source asks no store", () =>
+    Effect.gen(function* () {
+      const script = Script.make({})
+      const error = failure(yield* run(script, { source: Source.fromBytes(new Uint8Array(0)) }))
+      assert.strictEqual(error.reason._tag, "SourceTooShort")
+      assert.deepStrictEqual(script.log.calls, [])
+      const unknown = failure(yield* run(script, { source: source({ data: new Uint8Array(0), size: undefined }) }))
+      assert.strictEqual(unknown.reason._tag, "SourceTooShort")
+      assert.deepStrictEqual(script.log.calls, [])
+      ok(yield* run(script, { source: Source.fromBytes(new Uint8Array(0)), allowEmpty: true }))
+    })
+  )
+
+  for (const [reason, over] of [
+    ["SourceTooShort", { size: bytes.byteLength + 1 }],
+    ["SourceTooLong", { size: bytes.byteLength - 1 }]
+  ] as const) {
+    it.live(`${reason}: the store never gets a whole body`, () =>
+      Effect.gen(function* () {
+        const script = Script.make({})
+        const error = failure(yield* run(script, { source: source(over) }))
+        assert.strictEqual(error.reason._tag, reason)
+        assert.isUndefined(script.log.object)
+        assert.strictEqual(error.left, "none")
+      })
+    )
+  }
+
+  it.live("SourceChanged is noticed before the last block is sent", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const script = Script.make({})
+      const error = failure(
+        yield* run(script, {
+          source: source({ info: Effect.sync(() => ({ size: bytes.byteLength, identity: String(asked++ > 0) })) })
+        })
+      )
+      assert.strictEqual(error.reason._tag, "SourceChanged")
+      assert.isUndefined(script.log.object)
+    })
+  )
+
+  it.live("an expected digest that is not met leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const script = Script.make({ given: true })
+      const error = failure(yield* run(script, { expect: { sha256: "00".repeat(32) } }))
+      assert.strictEqual(error.reason._tag, "SourceMismatch")
+      assert.strictEqual(error.left, "ready object given")
+      ok(yield* run(Script.make({}), { expect: { sha512 } }))
+    })
+  )
+
+  it.live("a failure in the middle is the source's, and is tried again when it may help", () =>
+    Effect.gen(function* () {
+      let opened = 0
+      const flaky = source({})
+      const script = Script.make({})
+      const exit = yield* run(script, {
+        source: {
+          ...flaky,
+          open: (offset) =>
+            opened++ === 0
+              ? Stream.concat(
+                  Stream.take(flaky.open(offset), 2),
+                  Stream.fail(
+                    SourceError.make("SourceUnreadable", { uri: "test:source", message: "I/O error", retryable: true })
+                  )
+                )
+              : flaky.open(offset)
+        }
+      })
+      ok(exit)
+      assert.strictEqual(opened, 2)
+    })
+  )
+
+  it.live("a source that can be read once gets one attempt, but a refusal before any byte is not one", () =>
+    Effect.gen(function* () {
+      const once = () => source({ replayable: false })
+      const lost = Script.make({ steps: [{ failAfter: 1000, reason: "ConnectionLost", retryable: true }] })
+      assert.strictEqual(failure(yield* run(lost, { source: once() })).reason._tag, "ConnectionLost")
+      assert.strictEqual(lost.log.bodies.length, 1)
+      const refused = Script.make({ steps: [{ failAfter: 0, reason: "Unavailable", retryable: true, clear: true }] })
+      ok(yield* run(refused, { source: once() }))
+    })
+  )
+})
+
+describe("interruption", () => {
+  it.live("stops, tidies up, and says so in a receipt", () =>
+    Effect.gen(function* () {
+      const script = Script.make({ steps: [{ hang: true }] })
+      const events: Array<TransferEvent> = []
+      const fiber = yield* Effect.forkChild(run(script, {}, events))
+      yield* Effect.sleep(100)
+      yield* Fiber.interrupt(fiber)
+      const last = events.at(-1)
+      assert.strictEqual(last?.type, "receipt")
+      if (last?.type !== "receipt") return
+      assert.strictEqual(last.destinations[0]!.status, "cancelled")
+      assert.strictEqual(last.destinations[0]!.error?.reason, "Interrupted")
+      assert.strictEqual(last.destinations[0]!.error?.left, "none")
+      assert.isUndefined(script.log.object)
+    })
+  )
+})
