@@ -2,7 +2,13 @@ import { defineConfig } from "vitest/config"
 
 export default defineConfig({
   test: {
-    include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts", "testbed/test/**/*.test.ts"],
+    include: [
+      "packages/*/test/**/*.test.ts",
+      "apps/*/test/**/*.test.ts",
+      "testbed/test/**/*.test.ts",
+      "scripts/test/**/*.test.ts"
+    ],
+    globalSetup: ["testbed/globalSetup.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000
   }

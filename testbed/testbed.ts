@@ -1,0 +1,65 @@
+/**
+ * The testbed: real OpenStack services on free loopback ports, for tests, benchmarks and trials by hand.
+ * `start` starts the ordinary set and says where it is in environment variables (see README.md); a test that needs
+ * a service of its own making starts that with `startGlance` or `startKeystone`.
+ */
+import { startGlance } from "./Glance.ts"
+import { images, install } from "./Installation.ts"
+import { startKeystone } from "./Keystone.ts"
+
+export { type Glance, type GlanceOptions, startGlance } from "./Glance.ts"
+export { type Images, type Installation, NoPythonError, images, install } from "./Installation.ts"
+export { type Keystone, type KeystoneOptions, startKeystone } from "./Keystone.ts"
+export type { Service } from "./Service.ts"
+
+/** The ordinary set, running. */
+export interface Testbed {
+  /** `HEADRACE_TESTBED_*`. */
+  readonly env: Readonly<Record<string, string>>
+  readonly stop: () => Promise<void>
+}
+
+/** Starts a Glance with tokens `USER:PROJECT:ROLE`, a Keystone, and a second Glance that asks it. */
+export const start = async (): Promise<Testbed> => {
+  const { venv } = await install()
+  const running: Array<{ readonly stop: () => Promise<void> }> = []
+  const kept = async <A extends { readonly stop: () => Promise<void> }>(service: Promise<A>): Promise<A> => {
+    const started = await service
+    running.push(started)
+    return started
+  }
+  const stop = async (): Promise<void> => {
+    await Promise.all(running.map((service) => service.stop()))
+  }
+  const outcome = await Promise.allSettled([
+    kept(startGlance()),
+    kept(startKeystone()).then(async (keystone) => [keystone, await kept(startGlance({ auth: keystone }))] as const)
+  ])
+  const [fake, real] = outcome
+  if (fake.status === "rejected" || real.status === "rejected") {
+    await stop()
+    throw fake.status === "rejected" ? fake.reason : real.status === "rejected" ? real.reason : undefined
+  }
+  const [keystone, glance] = real.value
+  const image = await images()
+  return {
+    stop,
+    env: {
+      HEADRACE_TESTBED_VENV: venv,
+      HEADRACE_TESTBED_GLANCE: fake.value.url,
+      HEADRACE_TESTBED_FAKE_TOKEN: "alice:p-alice:member",
+      HEADRACE_TESTBED_READER_TOKEN: "rita:p-alice:reader",
+      HEADRACE_TESTBED_OTHER_TOKEN: "oscar:p-other:member",
+      HEADRACE_TESTBED_ADMIN_TOKEN: "root:p-admin:admin",
+      HEADRACE_TESTBED_KEYSTONE: keystone.url,
+      HEADRACE_TESTBED_KEYSTONE_GLANCE: glance.url,
+      HEADRACE_TESTBED_PROJECT_ID: keystone.projectId,
+      HEADRACE_TESTBED_USER_ID: keystone.userId,
+      HEADRACE_TESTBED_APP_CREDENTIAL_ID: keystone.appCredential.id,
+      HEADRACE_TESTBED_APP_CREDENTIAL_SECRET: keystone.appCredential.secret,
+      HEADRACE_TESTBED_QCOW2: image.qcow2,
+      HEADRACE_TESTBED_KERNEL: image.kernel,
+      HEADRACE_TESTBED_INITRD: image.initrd
+    }
+  }
+}
