@@ -46,6 +46,7 @@ export interface Node {
 class Timer {
   #fiber: Fiber.Fiber<void> | undefined
   #at = Infinity
+  #running = false
   readonly #node: TokenNode
 
   constructor(root: TokenNode) {
@@ -54,9 +55,15 @@ class Timer {
 
   /** Grants what can be granted, wakes who has all, and sleeps until there is more. */
   readonly run = (fiber: Fiber.Fiber<unknown, unknown>): void => {
+    // A woken fiber runs at once, and may take again: the loop below sees to it.
+    if (this.#running) return
+    this.#running = true
     const clock = fiber.getRef(Clock.Clock)
     const now = nowMs(clock)
-    const served = this.#node.dispatch(now)
+    for (let served = this.#node.dispatch(now); served !== undefined; served = this.#node.dispatch(now)) {
+      served.onGranted()
+    }
+    this.#running = false
     const delay = this.#node.delay
     if (delay === undefined) this.#stop()
     else if (this.#fiber === undefined || now + delay < this.#at) {
@@ -74,8 +81,6 @@ class Timer {
       )
       this.#fiber = sleeper
     }
-    // Last: a woken fiber runs at once, and may take again.
-    for (const waiter of served) waiter.onGranted()
   }
 
   #stop(): void {

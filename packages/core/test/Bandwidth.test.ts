@@ -16,21 +16,16 @@ import * as TestClock from "effect/testing/TestClock"
 const MiB = 1024 * 1024
 
 /** Takes and takes, and counts. */
-const drain = (node: Bandwidth.Node, bytes: number) => {
+const drain = (node: Bandwidth.Node, bytes: number, pause: Effect.Effect<void> = Effect.void) => {
   const counter = { bytes: 0 }
-  return Effect.as(
-    Effect.forkChild(
-      Effect.forever(
-        Effect.andThen(
-          node.take(bytes),
-          Effect.sync(() => {
-            counter.bytes += bytes
-          })
-        )
-      )
-    ),
-    counter
-  )
+  const loop = Effect.gen(function* () {
+    while (true) {
+      yield* node.take(bytes)
+      counter.bytes += bytes
+      yield* pause
+    }
+  })
+  return Effect.as(Effect.forkChild(loop), counter)
 }
 
 const near = (actual: number, expected: number, part: number, what: string) =>
@@ -269,9 +264,78 @@ describe("a tree", () => {
       const root = yield* Bandwidth.make({ bytesPerSecond: 100_000 })
       const idle = yield* root.child({ weight: 100 })
       const busy = yield* drain(yield* root.child(), 1000)
-      yield* idle.take(1)
+      yield* Effect.forkChild(idle.take(1))
       yield* TestClock.adjust("10 seconds")
       near(busy.bytes, 1_000_000, 0.01, "all of it")
+    })
+  )
+})
+
+describe("whatever happens", () => {
+  it.effect.each([1, 2, 3, 4, 5, 6, 7, 8])("no more passes than the limits allow, and no less (seed %d)", (seed) =>
+    Effect.gen(function* () {
+      let state = seed
+      const random = (below: number) => {
+        state = (state * 1103515245 + 12345) % 2147483648
+        return Math.floor((state / 2147483648) * below)
+      }
+      const root = yield* Bandwidth.make({ bytesPerSecond: 50_000 })
+      const stores = [yield* root.child({ bytesPerSecond: 30_000 }), yield* root.child({ weight: 3 })]
+      const counters: Array<{ bytes: number; readonly store: number; readonly fiber: Fiber.Fiber<void> }> = []
+      let budget = 0
+      let storeBudget = 0
+      let rate = 50_000
+      for (let step = 0; step < 200; step++) {
+        const what = random(10)
+        if (what < 4) {
+          const store = random(2)
+          const node = yield* stores[store]!.child({ weight: 1 + random(3) })
+          const bytes = 1 + random(5000)
+          const pause = random(2) === 0 ? Effect.void : Effect.sleep(1 + random(30))
+          const counter = { bytes: 0 }
+          const loop = Effect.gen(function* () {
+            while (true) {
+              yield* node.take(bytes)
+              const back = random(20) === 0 ? random(bytes) : 0
+              yield* node.giveBack(back)
+              counter.bytes += bytes - back
+              yield* pause
+            }
+          })
+          counters.push(Object.assign(counter, { store, fiber: yield* Effect.forkChild(loop) }))
+        } else if (what < 6 && counters.length > 0) {
+          yield* Fiber.interrupt(counters[random(counters.length)]!.fiber)
+        } else if (what === 6) {
+          rate = 10_000 + random(100_000)
+          yield* root.setRate(rate)
+        }
+        const ms = random(200)
+        yield* TestClock.adjust(ms)
+        budget += (rate * ms) / 1000
+        storeBudget += (30_000 * ms) / 1000
+        const of = (store: number) =>
+          counters.filter((counter) => counter.store === store).reduce((sum, counter) => sum + counter.bytes, 0)
+        assert.isAtMost(of(0) + of(1), budget + 1)
+        assert.isAtMost(of(0), storeBudget + 1)
+      }
+      // Nothing is lost for good either: what nobody holds any more passes again.
+      yield* Effect.forEach(counters, (counter) => Fiber.interrupt(counter.fiber), { discard: true })
+      const last = yield* drain(stores[1]!, 100)
+      yield* TestClock.adjust("10 seconds")
+      assert.isAtLeast(last.bytes, rate * 10 - 200)
+    })
+  )
+
+  it.effect("who pauses between takes still gets its share", () =>
+    Effect.gen(function* () {
+      const root = yield* Bandwidth.make({ bytesPerSecond: 300_000 })
+      const counters = []
+      for (const ms of [1, 5, 20]) {
+        const node = yield* root.child()
+        counters.push(yield* drain(node, 10_000, Effect.sleep(ms)))
+      }
+      yield* TestClock.adjust("20 seconds")
+      for (const counter of counters) near(counter.bytes / 20, 100_000, 0.1, "a third")
     })
   )
 })

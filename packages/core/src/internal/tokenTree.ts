@@ -31,7 +31,10 @@ interface Tree {
   now: number
   /** Number of the current dispatch: a party found empty-handed is not asked again in it. */
   epoch: number
+  /** How many wait in the whole tree. */
   waiting: number
+  /** Who has got all since the dispatch began. */
+  served: Waiter | undefined
 }
 
 interface Party {
@@ -39,8 +42,8 @@ interface Party {
   /** Bytes for its weight that it has had, and will not have a turn before others that had less. */
   pass: number
   emptyHanded: number
-  /** Grants up to `limit` bytes to one waiter, and adds the waiter to `served` when it has all. */
-  readonly serve: (limit: number, served: Array<Waiter>) => number
+  /** Grants up to `limit` bytes to one waiter, and says how many. */
+  readonly serve: (limit: number) => number
 }
 
 export class TokenNode implements Party {
@@ -67,7 +70,7 @@ export class TokenNode implements Party {
   constructor(parent: TokenNode | undefined, rate: Rate, weight: number, now: number) {
     this.#parent = parent
     this.#path = parent === undefined ? [this] : [this, ...parent.#path]
-    this.#tree = parent === undefined ? { now, epoch: 0, waiting: 0 } : parent.#tree
+    this.#tree = parent === undefined ? { now, epoch: 0, waiting: 0, served: undefined } : parent.#tree
     this.#rate = perMs(rate)
     this.weight = weight
     this.#filledAt = now
@@ -75,7 +78,7 @@ export class TokenNode implements Party {
       weight: 1,
       pass: 0,
       emptyHanded: -1,
-      serve: (limit, served) => this.#serveLine(limit, served)
+      serve: (limit) => this.#serveLine(limit)
     }
   }
 
@@ -153,14 +156,17 @@ export class TokenNode implements Party {
     }
   }
 
-  /** Grants what the buckets have, over the whole tree. The waiters that have all they asked for are told after it. */
-  dispatch(now: number): ReadonlyArray<Waiter> {
+  /**
+   * Grants what the buckets have, over the whole tree, until a waiter has all that it asked for: that one is returned,
+   * and may come back for more before the others get the rest. `undefined` when the buckets are empty.
+   */
+  dispatch(now: number): Waiter | undefined {
     const root = this.#root()
     this.#tree.now = now
     this.#tree.epoch++
-    const served: Array<Waiter> = []
-    while (root.serve(quantum, served) > 0);
-    return served
+    this.#tree.served = undefined
+    while (this.#tree.served === undefined && root.serve(quantum) > 0);
+    return this.#tree.served
   }
 
   /** Milliseconds after which to dispatch again; `undefined` when nobody waits. */
@@ -169,7 +175,7 @@ export class TokenNode implements Party {
     return Math.max(1, Math.min(tickMs, Math.ceil(this.#root().#soonest() - slack)))
   }
 
-  serve(limit: number, served: Array<Waiter>): number {
+  serve(limit: number): number {
     const room = Math.min(limit, this.#room())
     if (room < 1) return 0
     while (true) {
@@ -179,7 +185,7 @@ export class TokenNode implements Party {
         if (next === undefined || party.pass < next.pass) next = party
       }
       if (next === undefined) return 0
-      const bytes = next.serve(room, served)
+      const bytes = next.serve(room)
       if (bytes > 0) {
         this.#charge(next, bytes)
         return bytes
@@ -188,7 +194,7 @@ export class TokenNode implements Party {
     }
   }
 
-  #serveLine(limit: number, served: Array<Waiter>): number {
+  #serveLine(limit: number): number {
     const waiter = this.#queue[0]
     if (waiter === undefined) return 0
     const bytes = Math.min(limit, waiter.left)
@@ -197,7 +203,7 @@ export class TokenNode implements Party {
     if (waiter.left === 0) {
       this.#queue.shift()
       this.#tree.waiting--
-      served.push(waiter)
+      this.#tree.served = waiter
       if (this.#queue.length === 0) this.#deactivate(this.#line)
     }
     return bytes
@@ -225,8 +231,9 @@ export class TokenNode implements Party {
 
   #fill(): void {
     const passed = this.#tree.now - this.#filledAt
+    if (passed <= 0) return
     this.#filledAt = this.#tree.now
-    if (this.#rate === Infinity || passed <= 0) return
+    if (this.#rate === Infinity) return
     // What was given back may stand above the capacity; time adds nothing to it then, and takes nothing away.
     this.#tokens = Math.max(this.#tokens, Math.min(capacity(this.#rate), this.#tokens + passed * this.#rate))
   }
