@@ -1,0 +1,30 @@
+/**
+ * The command `headrace` from a checkout: builds what is missing, then runs the built command in this very process.
+ */
+import path from "node:path"
+import { pathToFileURL } from "node:url"
+import { become } from "./become.mjs"
+import { bring, isNewEnough, root } from "./bring.mjs"
+import { say } from "./lock.mjs"
+import { isBuilt, prepare } from "./prepare.mjs"
+
+const project = "packages/headrace"
+const command = path.join(root, project, "dist", "bin.js")
+
+const start = async () => {
+  if (isNewEnough()) {
+    process.argv[1] = command
+    await import(pathToFileURL(command).href)
+  } else {
+    const { node } = await bring()
+    become(node, [command, ...process.argv.slice(2)])
+  }
+}
+
+const ready = isBuilt(project)
+  ? Promise.resolve()
+  : prepare(project).catch((error) => {
+      say(error.message)
+      process.exit(1)
+    })
+await ready.then(start)
