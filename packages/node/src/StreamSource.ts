@@ -1,0 +1,98 @@
+/**
+ * Sources from what programs have at hand: a `Uint8Array`, a Node `Readable`, a web `ReadableStream`, an iterable or
+ * async iterable of `Uint8Array`s. A function that gives any of these for an offset makes the source replayable.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { Readable } from "node:stream"
+import type { ReadableStream as NodeReadableStream } from "node:stream/web"
+import * as Source from "@headrace/core/Source"
+import * as SourceError from "@headrace/core/SourceError"
+import { fromReadable } from "./internal/readable.ts"
+
+/**
+ * A web stream, by what is needed of it, so that every platform's type fits.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebStream {
+  readonly getReader: () => unknown
+}
+
+/**
+ * Bytes that can be read once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Once = Uint8Array | Readable | WebStream | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+
+/**
+ * Bytes that can be read once, or a function that gives them from an offset on, as often as it is called.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Input = Once | ((offset: number) => Once | Promise<Once>)
+
+const failed = (uri: string, retryable: boolean) => (cause: unknown) =>
+  SourceError.make("SourceUnreadable", {
+    uri,
+    message: `the source failed: ${(cause instanceof Error ? cause.message : String(cause)).split("\n")[0]}`,
+    retryable,
+    cause
+  })
+
+const toReadable = (input: Exclude<Once, Uint8Array>): Readable => {
+  if (input instanceof Readable) return input
+  if ("getReader" in input) return Readable.fromWeb(input as unknown as NodeReadableStream)
+  return Readable.from(input, { objectMode: true, highWaterMark: 1 })
+}
+
+const checked = (chunk: unknown): Uint8Array => {
+  if (chunk instanceof Uint8Array) return chunk
+  if (chunk instanceof ArrayBuffer) return new Uint8Array(chunk)
+  throw new TypeError(`it gave ${typeof chunk === "object" ? "an object" : `a ${typeof chunk}`}, not a Uint8Array`)
+}
+
+const stream = (
+  input: Once,
+  onError: (cause: unknown) => SourceError.SourceError
+): Stream.Stream<Uint8Array, SourceError.SourceError> =>
+  input instanceof Uint8Array
+    ? input.byteLength === 0
+      ? Stream.empty
+      : Stream.succeed(input)
+    : Stream.mapEffect(
+        fromReadable(() => toReadable(input), onError),
+        (chunk) => Effect.try({ try: () => checked(chunk), catch: onError })
+      )
+
+/**
+ * Makes a source. `size` in bytes, where it is known; of a `Uint8Array` it is.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (input: Input, options?: { readonly uri?: string; readonly size?: number }): Source.Source => {
+  const uri = options?.uri ?? (input instanceof Uint8Array ? "memory:" : "stream:")
+  if (input instanceof Uint8Array) return Source.fromBytes(input, uri)
+  const replayable = typeof input === "function"
+  const onError = failed(uri, replayable)
+  return Source.fromStream({
+    uri,
+    replayable,
+    info: Effect.succeed({ size: options?.size, identity: undefined }),
+    open: (offset) =>
+      typeof input === "function"
+        ? Stream.unwrap(
+            Effect.map(Effect.tryPromise({ try: async () => input(offset), catch: onError }), (once) =>
+              stream(once, onError)
+            )
+          )
+        : stream(input, onError)
+  })
+}

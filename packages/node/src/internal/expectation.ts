@@ -1,0 +1,40 @@
+/**
+ * How long to wait for `100 Continue` before the body is sent anyway. Asking is the only way to learn a refusal behind
+ * some proxies, but uWSGI never sends the 100: so the wait follows what the origin's control calls take, and an origin
+ * that has sent one before is trusted to do so again (RFC 9110 §10.1.1).
+ */
+
+const leastMs = 50
+const mostMs = 1000
+
+interface Manner {
+  /** What the last control call took. */
+  controlMs: number | undefined
+  continues: boolean
+}
+
+export class Expectations {
+  readonly #manners = new Map<string, Manner>()
+
+  #of(origin: string): Manner {
+    const known = this.#manners.get(origin)
+    if (known !== undefined) return known
+    const manner: Manner = { controlMs: undefined, continues: false }
+    this.#manners.set(origin, manner)
+    return manner
+  }
+
+  controlCall(origin: string, tookMs: number): void {
+    this.#of(origin).controlMs = tookMs
+  }
+
+  continued(origin: string): void {
+    this.#of(origin).continues = true
+  }
+
+  waitMs(origin: string, stallMs: number): number {
+    const { continues, controlMs } = this.#of(origin)
+    if (continues) return stallMs
+    return controlMs === undefined ? mostMs : Math.min(mostMs, Math.max(leastMs, 4 * controlMs))
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Node's readable streams as Effect streams. A pull that waits can be interrupted at once, which the streams' own
+ * async iterators cannot; closing destroys the stream.
+ */
+import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Pull from "effect/Pull"
+import * as Stream from "effect/Stream"
+import type { Readable } from "node:stream"
+
+type Chunks = Arr.NonEmptyReadonlyArray<Uint8Array>
+
+const toBytes = (chunk: unknown): Uint8Array =>
+  typeof chunk === "string" ? new TextEncoder().encode(chunk) : (chunk as Uint8Array)
+
+/** A pull of what the stream has, as soon as it has some. */
+export const pull = <E>(readable: Readable, onError: (cause: unknown) => E): Pull.Pull<Chunks, E> => {
+  const take = (): Pull.Pull<Chunks, E> | undefined => {
+    const chunk: unknown = readable.read()
+    if (chunk !== null) {
+      const bytes = toBytes(chunk)
+      return bytes.byteLength === 0 ? take() : Effect.succeed([bytes] as Chunks)
+    }
+    if (readable.errored !== null) return Effect.fail(onError(readable.errored))
+    if (readable.readableEnded) return Cause.done()
+    if (readable.destroyed) return Effect.fail(onError(new Error("the stream was closed before its end")))
+    return undefined
+  }
+  return Effect.callback<Chunks, E | Cause.Done>((resume) => {
+    const now = take()
+    if (now !== undefined) return resume(now)
+    const stop = () => {
+      readable.off("readable", look)
+      readable.off("end", look)
+      readable.off("close", look)
+      readable.off("error", look)
+    }
+    const look = () => {
+      const found = take()
+      if (found === undefined) return
+      stop()
+      resume(found)
+    }
+    readable.on("readable", look)
+    readable.on("end", look)
+    readable.on("close", look)
+    readable.on("error", look)
+    return Effect.sync(stop)
+  })
+}
+
+/** A stream that is made when it is opened and destroyed when it is closed. */
+export const fromReadable = <E>(
+  evaluate: () => Readable,
+  onError: (cause: unknown) => E
+): Stream.Stream<Uint8Array, E> =>
+  Stream.scoped(
+    Stream.unwrap(
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const readable = evaluate()
+            // Errors are found by the pull; one that comes when nobody pulls must not end the process.
+            readable.on("error", () => {})
+            return readable
+          }),
+          (readable) =>
+            Effect.sync(() => {
+              readable.destroy()
+            })
+        ),
+        (readable) => Stream.fromPull(Effect.succeed(pull(readable, onError)))
+      )
+    )
+  )
