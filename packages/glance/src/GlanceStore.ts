@@ -1,0 +1,188 @@
+/**
+ * An image service as a store: one image, made or given, written as one body.
+ *
+ * After the first image of a cloud an upload is three requests: the image is made, filled, and looked at. What else
+ * has to be known of the service (versions, stores, its hash, limits) is asked once and remembered for ten minutes,
+ * limits for five seconds.
+ *
+ * @since 0.1.0
+ */
+import type { Algorithm } from "@headrace/core/Digest"
+import type { Host } from "@headrace/core/Host"
+import type { Capabilities, Content, Plan, Store } from "@headrace/core/Store"
+import type * as StoreError from "@headrace/core/StoreError"
+import { Transport } from "@headrace/core/Transport"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as GlanceAccess from "./GlanceAccess.ts"
+import * as GlanceUri from "./GlanceUri.ts"
+import * as Api from "./internal/api.ts"
+import * as Fault from "./internal/fault.ts"
+import * as Preflight from "./internal/preflight.ts"
+import * as Session from "./internal/session.ts"
+import * as Site from "./internal/site.ts"
+
+/**
+ * What an image is to be.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ImageOptions {
+  /** An existing image to write to. It must be queued; it is never deleted. */
+  readonly id?: string | undefined
+  /** The UUID that a new image is to have. */
+  readonly newId?: string | undefined
+  readonly name?: string | undefined
+  /** The store within the service that the data is to go to. */
+  readonly store?: string | undefined
+  /** `disk_format`. Unless given: what the image or the source says, else what the first bytes are. */
+  readonly diskFormat?: string | undefined
+  /** `container_format` (`bare`). */
+  readonly containerFormat?: string | undefined
+  readonly visibility?: GlanceUri.Visibility | undefined
+  /** Set once the data is proven, as an image that is protected cannot be tidied up. */
+  readonly protected?: boolean | undefined
+  /** Left out of lists (`os_hidden`). Set once the data is proven. */
+  readonly hidden?: boolean | undefined
+  /** GiB. */
+  readonly minDisk?: number | undefined
+  /** MiB. */
+  readonly minRam?: number | undefined
+  readonly tags?: ReadonlyArray<string> | undefined
+  readonly properties?: Readonly<Record<string, string>> | undefined
+  /** How the destination is called in receipts and errors. */
+  readonly uri?: string | undefined
+}
+
+const uriOf = (options: GlanceAccess.Place & ImageOptions): string => {
+  if (options.uri !== undefined) return options.uri
+  const store = options.store === undefined ? "" : `?store=${encodeURIComponent(options.store)}`
+  const image = encodeURIComponent(options.id ?? options.name ?? options.newId ?? "")
+  return `glance://${GlanceAccess.nameOf(options)}/${image}${store}`
+}
+
+interface Signed {
+  readonly api: Api.Api
+  readonly site: Site.Site
+}
+
+const signIn = (place: GlanceAccess.Place): Effect.Effect<Signed, Fault.Fault, Transport | Host> =>
+  Effect.gen(function* () {
+    const transport = yield* Transport
+    const access = yield* Effect.mapError(GlanceAccess.of(place), Fault.fromKeystone)
+    const api = Api.make(access, transport)
+    return { api, site: yield* Site.of(api) }
+  })
+
+/**
+ * The digests that an image can be checked against. Before any image tells the service's hash, the usual one and MD5,
+ * which every release keeps as `checksum`.
+ */
+const wantedOf = (hash: Algorithm | "other" | undefined): ReadonlyArray<Algorithm> =>
+  hash === undefined ? ["sha512", "md5"] : hash === "other" ? ["md5"] : [hash]
+
+/**
+ * An image of a cloud as a destination.
+ *
+ * Fails before the first byte with `UnknownStore`, `UnsupportedFormat`, `QuotaExceeded`, `NotFound` or `Conflict`
+ * where it can be known by then.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transport | Host> => {
+  const uri = uriOf(options)
+  const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
+    Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri, options.id))
+
+  const open = (content: Content) =>
+    asStoreError(
+      Effect.gen(function* () {
+        const { api, site } = yield* signIn(options)
+        const wanted = wantedOf(yield* site.hash)
+        return Session.make(api, site, { uri, image: options, content, wanted })
+      })
+    )
+
+  const plan = (content: Content): Effect.Effect<Plan, StoreError.StoreError, Transport | Host> =>
+    asStoreError(
+      Effect.gen(function* () {
+        const { api, site } = yield* signIn(options)
+        yield* site.hash
+        const ready = yield* Preflight.run(api, site, options, content)
+        yield* Preflight.checkNames(api, options)
+        const as = `${ready.diskFormat} in ${ready.containerFormat}`
+        const where = options.store === undefined ? "" : `, store ${options.store}`
+        const notes = ready.notes.map((note) => `; ${note}`).join("")
+        return ready.given === undefined
+          ? {
+              action: "create",
+              why: `a new image${options.name === undefined ? "" : ` "${options.name}"`}, ${as}${where}${notes}`
+            }
+          : { action: "use", why: `image ${ready.given.id} is queued, ${as}${where}${notes}` }
+      })
+    )
+
+  const capabilities = asStoreError(
+    Effect.gen(function* () {
+      const { api, site } = yield* signIn(options)
+      const versions = yield* site.versions
+      const stores = yield* site.stores
+      const hash = yield* site.hash
+      const usage = yield* site.usage(true)
+      return describe(api.access.base, versions, stores, hash, usage)
+    })
+  )
+
+  return { uri, capabilities, plan, open }
+}
+
+const describe = (
+  endpoint: string,
+  versions: ReadonlySet<string> | undefined,
+  stores: ReadonlyArray<Site.Place> | undefined,
+  hash: Algorithm | "other" | undefined,
+  usage: Site.Usage
+): Capabilities => ({
+  shape: "whole",
+  maxObjectBytes: undefined,
+  reports: hash === undefined ? ["sha512", "md5"] : hash === "other" || hash === "md5" ? ["md5"] : [hash, "md5"],
+  // Some back ends can, others answer 400; which one holds an image is seen when it is read.
+  rangedRead: undefined,
+  needsSize: false,
+  sharedMemory: true,
+  places: stores ?? [],
+  learnt: {
+    reports: hash === undefined ? "assumed" : "probed",
+    places: "probed",
+    rangedRead: "assumed",
+    sharedMemory: "configured"
+  },
+  details: {
+    endpoint,
+    versions: versions === undefined ? "not told" : [...versions].join(" "),
+    stores: stores === undefined ? "one, without a name" : stores.map(({ id }) => id).join(", "),
+    hash:
+      hash === undefined
+        ? "not known before the first image"
+        : hash === "other"
+          ? "one that cannot be computed here"
+          : hash,
+    ...Object.fromEntries(
+      Object.entries(usage).map(([name, { limit, usage }]) => [
+        name,
+        limit < 0 ? `${usage}, no limit` : `${usage} of ${limit}`
+      ])
+    )
+  }
+})
+
+/**
+ * The destination that a `glance://CLOUD/IMAGE?…` names.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromUri = (uri: string): Result.Result<Store<Transport | Host>, GlanceUri.GlanceUriError> =>
+  Result.map(GlanceUri.destinationFrom(uri), image)

@@ -1,0 +1,208 @@
+/**
+ * Everything that can be known to be wrong before the first byte: the store, the given image, the format, the limits.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Content } from "@headrace/core/Store"
+import * as DiskFormat from "../DiskFormat.ts"
+import type { Api } from "./api.ts"
+import * as Fault from "./fault.ts"
+import * as Image from "./image.ts"
+import type { ImageOptions } from "../GlanceStore.ts"
+import type { Site, Usage } from "./site.ts"
+
+/** An image that may be written to, and what it has to be declared as. */
+export interface Ready {
+  /** The image that was given; `undefined` when one is to be made. */
+  readonly given: Image.ImageRecord | undefined
+  readonly diskFormat: string
+  readonly containerFormat: string
+  readonly notes: ReadonlyArray<string>
+}
+
+const checkStore = (site: Site, store: string): Effect.Effect<void, Fault.Fault> =>
+  Effect.gen(function* () {
+    const places = yield* site.stores
+    if (places === undefined) {
+      return yield* Fault.make(
+        "UnknownStore",
+        `this image service has a single store without a name and would ignore the store "${store}"; leave it out`
+      )
+    }
+    const place = places.find(({ id }) => id === store)
+    const writable = places.filter(({ readOnly }) => !readOnly).map(({ id }) => id)
+    if (place === undefined) {
+      return yield* Fault.make("UnknownStore", `there is no store "${store}"; the stores are: ${writable.join(", ")}`)
+    }
+    if (place.readOnly) {
+      return yield* Fault.make("UnknownStore", `the store "${store}" is read-only; others are: ${writable.join(", ")}`)
+    }
+  })
+
+/** The end of a cut upload: Glance notices a dead peer within 10 s, and then the image is free again. */
+const savingMs = 15_000
+const lookEveryMs = 500
+
+export const get = (api: Api, id: string, what: string): Effect.Effect<Image.ImageRecord | undefined, Fault.Fault> =>
+  Effect.gen(function* () {
+    const reply = yield* api.call({
+      method: "GET",
+      path: `/v2/images/${encodeURIComponent(id)}`,
+      what,
+      accept: [404]
+    })
+    if (reply.status === 404) return undefined
+    const record = Image.decode(reply.json)
+    if (record === undefined) {
+      return yield* Fault.make(
+        "Rejected",
+        `${what}: the answer is no image record; is this the image service's endpoint?`
+      )
+    }
+    return record
+  })
+
+const checkGiven = (api: Api, id: string): Effect.Effect<Image.ImageRecord, Fault.Fault> =>
+  Effect.gen(function* () {
+    const deadline = (yield* Clock.currentTimeMillis) + savingMs
+    while (true) {
+      const record = yield* get(api, id, `image ${id} cannot be looked at`)
+      if (record === undefined) return yield* Fault.make("NotFound", `there is no image ${id}`)
+      const found = Image.inspection(record)
+      switch (found._tag) {
+        case "Ready":
+          return record
+        case "Busy":
+          if (record.status !== "saving") break
+          if ((yield* Clock.currentTimeMillis) < deadline) {
+            yield* Effect.sleep(lookEveryMs)
+            continue
+          }
+          return yield* Fault.make("Conflict", `image ${id} has been saving for more than ${savingMs / 1000} s`)
+        case "Absent":
+          return yield* Fault.make("NotFound", `image ${id} is deleted`)
+        case "Spoiled":
+          return yield* Fault.make("Conflict", `image ${id} takes no data any more: ${found.why}`)
+        case "Stored":
+          break
+      }
+      return yield* Fault.make("Conflict", `image ${id} is ${record.status}; only a queued image takes data`)
+    }
+  })
+
+/** Containers that a disk format comes in unless another is asked for: Glance wants these to be alike. */
+const alike: ReadonlySet<string> = new Set(["aki", "ari", "ami"])
+
+const declare = (
+  options: ImageOptions,
+  content: Content,
+  given: Image.ImageRecord | undefined,
+  inspector: DiskFormat.Inspector
+): Effect.Effect<Omit<Ready, "given">, Fault.Fault> =>
+  Effect.gen(function* () {
+    const notes: Array<string> = []
+    const asked = options.diskFormat ?? given?.diskFormat ?? content.diskFormat
+    const diskFormat = asked ?? DiskFormat.guess(content.head)
+    if (asked === undefined) notes.push(`disk_format ${diskFormat}, taken from the first bytes`)
+    const containerFormat =
+      options.containerFormat ??
+      given?.containerFormat ??
+      content.containerFormat ??
+      (alike.has(diskFormat) ? diskFormat : "bare")
+    if (containerFormat === "bare" && content.size !== 0) {
+      const verdict = DiskFormat.check(diskFormat, content.head, inspector)
+      if (verdict.refuse !== undefined) return yield* Fault.make("UnsupportedFormat", verdict.refuse)
+      notes.push(...verdict.notes)
+    }
+    return { diskFormat, containerFormat, notes }
+  })
+
+const mib = 1024 * 1024
+
+const exceeded = (usage: Usage, size: number | undefined, making: boolean): Fault.Fault | undefined => {
+  const total = usage["image_size_total"]
+  if (total !== undefined && total.limit >= 0) {
+    const needed = size === undefined ? 0 : Math.ceil(size / mib)
+    if (total.usage + needed > total.limit || (size === undefined && total.usage >= total.limit)) {
+      return Fault.make(
+        "QuotaExceeded",
+        `the project's images may take ${total.limit} MiB (image_size_total), ${total.usage} MiB are used` +
+          (size === undefined ? "" : `, ${needed} MiB more are needed`)
+      )
+    }
+  }
+  const count = usage["image_count_total"]
+  if (making && count !== undefined && count.limit >= 0 && count.usage + 1 > count.limit) {
+    return Fault.make(
+      "QuotaExceeded",
+      `the project may have ${count.limit} images (image_count_total), ${count.usage} are there, 1 more is needed`
+    )
+  }
+  const uploading = usage["image_count_uploading"]
+  if (uploading !== undefined && uploading.limit >= 0 && uploading.usage + 1 > uploading.limit) {
+    return Fault.make(
+      "QuotaExceeded",
+      `the project may upload ${uploading.limit} images at once (image_count_uploading), ${uploading.usage} are under way`,
+      { retryable: true }
+    )
+  }
+  return undefined
+}
+
+const checkQuota = (site: Site, size: number | undefined, making: boolean): Effect.Effect<void, Fault.Fault> =>
+  Effect.gen(function* () {
+    if (exceeded(yield* site.usage(false), size, making) === undefined) return
+    // What was remembered may be over: somebody has deleted an image meanwhile.
+    const fault = exceeded(yield* site.usage(true), size, making)
+    if (fault !== undefined) return yield* fault
+  })
+
+export const run = (api: Api, site: Site, options: ImageOptions, content: Content): Effect.Effect<Ready, Fault.Fault> =>
+  Effect.gen(function* () {
+    if (options.store !== undefined) yield* checkStore(site, options.store)
+    const given = options.id === undefined ? undefined : yield* checkGiven(api, options.id)
+    const declared = yield* declare(options, content, given, yield* site.inspector)
+    yield* checkQuota(site, content.size, given === undefined)
+    return { given, ...declared }
+  })
+
+interface Enumeration {
+  readonly key: "disk_format" | "container_format"
+  readonly value: string | undefined
+}
+
+const allowedOf = (schema: unknown, key: string): ReadonlyArray<string> | undefined => {
+  const property = (schema as { readonly properties?: Readonly<Record<string, unknown>> } | undefined)?.properties?.[
+    key
+  ]
+  const values = (property as { readonly enum?: unknown } | undefined)?.enum
+  return Array.isArray(values) ? values.filter((value): value is string => typeof value === "string") : undefined
+}
+
+/** What the service itself would say when the image is made; only asked where no image is going to be made. */
+export const checkNames = (api: Api, options: ImageOptions): Effect.Effect<void, Fault.Fault> =>
+  Effect.gen(function* () {
+    if (options.newId !== undefined) {
+      const record = yield* get(api, options.newId, `image ${options.newId} cannot be looked at`)
+      if (record !== undefined) {
+        return yield* Fault.make("Conflict", `an image with the id ${options.newId} exists already`)
+      }
+    }
+    const asked: ReadonlyArray<Enumeration> = [
+      { key: "disk_format", value: options.diskFormat },
+      { key: "container_format", value: options.containerFormat }
+    ]
+    if (asked.every(({ value }) => value === undefined)) return
+    const reply = yield* api.call({
+      method: "GET",
+      path: "/v2/schemas/image",
+      what: "the image service does not tell its formats",
+      accept: [403, 404]
+    })
+    for (const { key, value } of asked) {
+      const allowed = allowedOf(reply.json, key)
+      if (value !== undefined && allowed !== undefined && !allowed.includes(value)) {
+        return yield* Fault.make("Rejected", `${key} is "${value}"; this service allows: ${allowed.join(", ")}`)
+      }
+    }
+  })

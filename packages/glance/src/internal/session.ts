@@ -1,0 +1,335 @@
+/**
+ * One image being written: made or found, filled, looked at, and tidied up when it came to nothing. It retries no
+ * body; that is the engine's.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type { Algorithm } from "@headrace/core/Digest"
+import type { Body, Content, Left, Session, StoredObject } from "@headrace/core/Store"
+import * as StoreError from "@headrace/core/StoreError"
+import { TransportError } from "@headrace/core/Transport"
+import * as Answer from "./answer.ts"
+import type { Api, Call, Reply } from "./api.ts"
+import * as Attributes from "./attributes.ts"
+import * as Fault from "./fault.ts"
+import * as Image from "./image.ts"
+import type { ImageOptions } from "../GlanceStore.ts"
+import * as Platform from "./platform.ts"
+import * as Preflight from "./preflight.ts"
+import type { Site } from "./site.ts"
+
+interface State {
+  /** The image that is written to, once it has an id. */
+  id: string | undefined
+  /** Whether this session made it: `maybe` after a creation without an answer. */
+  made: "no" | "maybe" | "yes"
+  /** What it has to be declared as, once that is known. */
+  ready: Preflight.Ready | undefined
+  /** Whether the last body was refused for its token. */
+  refused: boolean
+}
+
+export interface Options {
+  readonly uri: string
+  readonly image: ImageOptions
+  readonly content: Content
+  readonly wanted: ReadonlyArray<Algorithm>
+}
+
+/** How often to look for an image whose creation may be under way still, and how many ms apart. */
+const looks = 4
+const lookEveryMs = 300
+
+export const make = (api: Api, site: Site, { content, image: options, uri, wanted }: Options): Session => {
+  const given = options.id !== undefined
+  const state: State = { id: options.id, made: "no", ready: undefined, refused: false }
+
+  const path = (id: string) => `/v2/images/${encodeURIComponent(id)}`
+  const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
+    Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri, state.id))
+
+  const patch = (id: string, operations: ReadonlyArray<Attributes.Operation>, what: string, more?: Partial<Call>) =>
+    operations.length === 0
+      ? Effect.void
+      : Effect.asVoid(
+          api.call({
+            method: "PATCH",
+            path: path(id),
+            what,
+            json: operations,
+            contentType: Attributes.patchType,
+            ...more
+          })
+        )
+
+  /** Whether an image that has our id is the one that we have just tried to make. */
+  const isOurs = (record: Image.ImageRecord, unclear: boolean): boolean =>
+    // An id that we invented is nobody else's; one that was chosen may have been used before.
+    (options.newId === undefined || unclear) && record.status === "queued" && record.name === options.name
+
+  const create = Effect.gen(function* () {
+    const ready = state.ready ?? (yield* Preflight.run(api, site, options, content))
+    state.ready = ready
+    const id = state.id ?? options.newId ?? (yield* Platform.uuid)
+    let unclear = state.made === "maybe"
+    const what = "the image cannot be created"
+    for (let failures = 0; ;) {
+      // From here on there may be an image, whatever becomes of the answer.
+      state.id = id
+      state.made = "maybe"
+      const result: Result.Result<Reply, Fault.Fault> = yield* Effect.result(
+        api.call({
+          method: "POST",
+          path: "/v2/images",
+          what,
+          json: Attributes.creation(options, ready, id),
+          accept: [409],
+          tries: 1
+        })
+      )
+      if (Result.isSuccess(result) && result.success.status !== 409) {
+        state.id = Image.decode(result.success.json)?.id ?? id
+        state.made = "yes"
+        return
+      }
+      if (Result.isFailure(result) && result.failure.clear) {
+        if (!unclear) state.made = "no"
+        return yield* result.failure
+      }
+      // No answer, or one that says the id is taken: by us, perhaps.
+      const record = yield* Preflight.get(api, id, what)
+      if (record !== undefined && isOurs(record, unclear || Result.isFailure(result))) {
+        state.made = "yes"
+        return
+      }
+      if (Result.isSuccess(result)) {
+        state.made = "no"
+        const why =
+          record === undefined
+            ? "it was an image's that is deleted, and an id is never used again"
+            : "it exists already"
+        return yield* Fault.make("Conflict", `${what} with the id ${id}: ${why}`, { status: 409 })
+      }
+      unclear = true
+      if (++failures >= 3) return yield* result.failure
+      yield* Effect.sleep(lookEveryMs)
+    }
+  })
+
+  const find = Effect.gen(function* () {
+    const ready = yield* Preflight.run(api, site, options, content)
+    state.ready = ready
+    const id = options.id!
+    yield* patch(id, Attributes.formats(ready, ready.given), `image ${id} cannot be declared as ${ready.diskFormat}`)
+  })
+
+  const begin = asStoreError(
+    Effect.suspend((): Effect.Effect<void, Fault.Fault> => (given ? find : state.made === "yes" ? Effect.void : create))
+  )
+
+  const inspected = Effect.gen(function* () {
+    if (state.id === undefined) return undefined
+    const record = yield* Preflight.get(api, state.id, `image ${state.id} cannot be looked at`)
+    if (record !== undefined) yield* site.learn(record)
+    return record
+  })
+
+  const inspect = asStoreError(
+    Effect.map(inspected, (record) => (record === undefined ? ({ _tag: "Absent" } as const) : Image.inspection(record)))
+  )
+
+  const left: Effect.Effect<Left> = Effect.suspend(() =>
+    !given && state.made === "no"
+      ? Effect.succeed("none")
+      : Effect.match(inspected, {
+          onSuccess: (record): Left => (record === undefined ? "none" : `${record.status} image ${record.id}`),
+          onFailure: (): Left => `unknown ${uri}`
+        })
+  )
+
+  /** Deletes the image that this session made; false when it could not be. */
+  const remove = (id: string): Effect.Effect<boolean, Fault.Fault> =>
+    Effect.gen(function* () {
+      const what = `image ${id} cannot be deleted`
+      for (let look = 1; ; look++) {
+        const reply = yield* api.call({ method: "DELETE", path: path(id), what, accept: [403, 404, 409] })
+        if (reply.status === 403) {
+          // Protected a moment ago, by `seal`.
+          yield* patch(id, [{ op: "replace", path: "/protected", value: false }], what)
+          return (yield* api.call({ method: "DELETE", path: path(id), what, accept: [404] })).status !== 409
+        }
+        if (reply.status === 409) return false
+        // An image whose creation was cut may come into being after it was looked for.
+        if (reply.status !== 404 || state.made !== "maybe" || look >= looks) return true
+        yield* Effect.sleep(lookEveryMs)
+      }
+    })
+
+  const discard: Effect.Effect<Left> = Effect.suspend(() => {
+    const { id } = state
+    if (given || id === undefined || state.made === "no") return left
+    return Effect.flatMap(Effect.result(remove(id)), (result) => {
+      if (Result.isFailure(result) || !result.success) return left
+      state.id = undefined
+      state.made = "no"
+      return Effect.succeed("none")
+    })
+  })
+
+  const recreate = asStoreError(
+    Effect.gen(function* () {
+      if (given) {
+        return yield* Fault.make("Conflict", `image ${options.id} was given, and is not ours to delete and make anew`)
+      }
+      if (options.newId !== undefined) {
+        return yield* Fault.make(
+          "Conflict",
+          `image ${options.newId} would have to be made anew, and its id cannot be used a second time`
+        )
+      }
+      if (state.id !== undefined && state.made !== "no") {
+        if (!(yield* remove(state.id))) {
+          return yield* Fault.make("Conflict", `image ${state.id} is in use and cannot be deleted`)
+        }
+      }
+      state.id = undefined
+      state.made = "no"
+      yield* create
+    })
+  )
+
+  const sendBody = <E, R>(body: Body<E, R>, id: string): Effect.Effect<void, Fault.Fault | E, R> =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const signed = yield* api.sign
+        const { access } = api
+        let sent = 0
+        const response = yield* api.transport
+          .send<E, R>({
+            method: "PUT",
+            url: `${access.base}${path(id)}/file`,
+            headers: {
+              ...signed.headers,
+              "Content-Type": "application/octet-stream",
+              // 31 and later refuse a body of another size; the others ignore it. 0 would mean that it is not known.
+              ...(body.length === undefined || body.length === 0
+                ? undefined
+                : { "x-openstack-image-size": String(body.length) }),
+              ...(options.store === undefined ? undefined : { "X-Image-Meta-Store": options.store })
+            },
+            body: { _tag: "Blocks", stream: body.stream, length: body.length },
+            ...(access.tls === undefined ? undefined : { tls: access.tls }),
+            stallMs: body.stallMs,
+            answerMs: body.answerMs,
+            onSent: (bytes) => {
+              sent += bytes
+              body.onSent(bytes)
+            }
+          })
+          .pipe(
+            Effect.mapError((error) => (error instanceof TransportError ? Fault.fromTransport(error) : (error as E)))
+          )
+        if (response.status >= 200 && response.status < 300) {
+          state.refused = false
+          return
+        }
+        const answer = yield* api.answer(response, signed.token)
+        const fault = Answer.ofUpload(answer, sent, options.store)
+        if (fault.reason !== "Unauthorized") {
+          state.refused = false
+          if (Answer.formatsUnset(answer) && state.ready !== undefined) {
+            yield* patch(
+              id,
+              Attributes.formats(state.ready),
+              `image ${id} cannot be declared as ${state.ready.diskFormat}`
+            )
+          }
+          return yield* fault
+        }
+        // Refused twice in a row, the second time with a new token: a third one will not help.
+        const again = !state.refused && (yield* api.renew(signed.token))
+        state.refused = true
+        return yield* Fault.make(fault.reason, fault.message, { ...fieldsOf(fault), retryable: again })
+      })
+    )
+
+  const write = <E, R>(body: Body<E, R>): Effect.Effect<void, StoreError.StoreError | E, R> =>
+    Effect.suspend(() => {
+      const { id } = state
+      if (id === undefined) {
+        return Effect.fail(StoreError.make("NotFound", { uri, message: "there is no image to write to", clear: true }))
+      }
+      return Effect.mapError(sendBody(body, id), (error) =>
+        error instanceof Fault.Fault ? Fault.toStoreError(error, uri, id) : error
+      )
+    })
+
+  const checkPlace = (object: StoredObject): Effect.Effect<void, StoreError.StoreError> => {
+    const { store } = options
+    if (store === undefined || (object.store ?? "").split(",").includes(store)) return Effect.void
+    return Effect.fail(
+      StoreError.make("StoreIgnored", {
+        uri,
+        message: `the image was to go to the store "${store}", the service put it ${object.store === undefined ? "into a store without a name" : `into "${object.store}"`}`,
+        objectId: object.id
+      })
+    )
+  }
+
+  const seal = asStoreError(
+    Effect.suspend(() =>
+      state.id === undefined
+        ? Effect.void
+        : patch(state.id, Attributes.final(options, given), `image ${state.id} holds the data, but cannot be finished`)
+    )
+  )
+
+  const read: Stream.Stream<Uint8Array, StoreError.StoreError> = Stream.unwrap(
+    asStoreError(
+      Effect.gen(function* () {
+        if (state.id === undefined) return yield* Fault.make("NotFound", "there is no image to read")
+        const signed = yield* api.sign
+        const { access } = api
+        const response = yield* Effect.mapError(
+          api.transport.send({
+            method: "GET",
+            url: `${access.base}${path(state.id)}/file`,
+            headers: signed.headers,
+            ...(access.tls === undefined ? undefined : { tls: access.tls })
+          }),
+          Fault.fromTransport
+        )
+        if (response.status === 204) return Stream.empty
+        if (response.status !== 200) {
+          return yield* Answer.ofCall(yield* api.answer(response, signed.token), "the image cannot be read back")
+        }
+        return Stream.mapError(response.stream, (error) =>
+          Fault.toStoreError(Fault.fromTransport(error), uri, state.id)
+        )
+      })
+    )
+  )
+
+  return {
+    shape: "whole",
+    wanted,
+    begin,
+    write,
+    inspect,
+    checkPlace,
+    recreate,
+    owned: Effect.sync(() => state.made !== "no"),
+    discard,
+    left,
+    seal,
+    read,
+    notes: Effect.sync(() => state.ready?.notes ?? [])
+  }
+}
+
+const fieldsOf = (fault: Fault.Fault) => ({
+  clear: fault.clear,
+  ...(fault.status === undefined ? undefined : { status: fault.status }),
+  ...(fault.requestId === undefined ? undefined : { requestId: fault.requestId })
+})
