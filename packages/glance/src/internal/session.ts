@@ -12,6 +12,7 @@ import { TransportError } from "@headrace/core/Transport"
 import * as Answer from "./answer.ts"
 import type { Api, Call, Reply } from "./api.ts"
 import * as Attributes from "./attributes.ts"
+import * as Download from "./download.ts"
 import * as Fault from "./fault.ts"
 import * as Image from "./image.ts"
 import type { ImageOptions } from "../GlanceStore.ts"
@@ -285,30 +286,12 @@ export const make = (api: Api, site: Site, { content, image: options, uri, wante
     )
   )
 
-  const read: Stream.Stream<Uint8Array, StoreError.StoreError> = Stream.unwrap(
-    asStoreError(
-      Effect.gen(function* () {
-        if (state.id === undefined) return yield* Fault.make("NotFound", "there is no image to read")
-        const signed = yield* api.sign
-        const { access } = api
-        const response = yield* Effect.mapError(
-          api.transport.send({
-            method: "GET",
-            url: `${access.base}${path(state.id)}/file`,
-            headers: signed.headers,
-            ...(access.tls === undefined ? undefined : { tls: access.tls })
-          }),
-          Fault.fromTransport
+  const read: Stream.Stream<Uint8Array, StoreError.StoreError> = Stream.suspend(() =>
+    state.id === undefined
+      ? Stream.fail(StoreError.make("NotFound", { uri, message: "there is no image to read" }))
+      : Stream.mapError(Download.stream(api, { id: state.id, offset: 0, size: undefined }), (fault) =>
+          Fault.toStoreError(fault, uri, state.id)
         )
-        if (response.status === 204) return Stream.empty
-        if (response.status !== 200) {
-          return yield* Answer.ofCall(yield* api.answer(response, signed.token), "the image cannot be read back")
-        }
-        return Stream.mapError(response.stream, (error) =>
-          Fault.toStoreError(Fault.fromTransport(error), uri, state.id)
-        )
-      })
-    )
   )
 
   return {
