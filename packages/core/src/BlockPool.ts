@@ -12,7 +12,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { Block, type Page } from "./Block.ts"
+import { Block, BlockDefect, type Page } from "./Block.ts"
 
 /**
  * Bytes in a block: 1 MiB.
@@ -48,7 +48,10 @@ export interface Stats {
 export class BlockShare extends Context.Service<
   BlockShare,
   {
-    /** Waits for a free block, which is empty. Waiting is fair and can be interrupted. */
+    /**
+     * Waits for a free block, which is empty. Waiting is fair and can be interrupted. Once the share is closed it
+     * dies with `BlockDefect`.
+     */
     readonly take: Effect.Effect<Block>
     /** How many blocks this share holds now. */
     readonly inUse: () => number
@@ -86,7 +89,11 @@ interface Account {
 
 interface Waiter {
   /** Does what is waited for if it can be done now. */
-  readonly tryRun: () => boolean
+  readonly attempt: () => boolean
+  /** Lets the one who waits go on. */
+  readonly resume: () => void
+  /** Whether what it waits for is set aside for it already: then it passes nobody by. */
+  readonly owed: () => boolean
 }
 
 /**
@@ -129,8 +136,19 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
   }
 
   const wake = () => {
-    // Strictly in order: one that cannot be served yet holds up those behind it, or it might wait for ever.
-    while (queue.length > 0 && queue[0]!.tryRun()) queue.shift()
+    while (queue.length > 0) {
+      // In order, but for those who take what they are owed. One that cannot be served yet holds up those behind it,
+      // or it might wait for ever; those who are owed must not stand behind it, or it might wait for them.
+      const index = Math.max(
+        0,
+        queue.findIndex((waiter) => waiter.owed())
+      )
+      const waiter = queue[index]!
+      if (!waiter.attempt()) return
+      // Off the queue before it goes on: it goes on at once, and may come back here.
+      queue.splice(index, 1)
+      waiter.resume()
+    }
   }
 
   const takeNow = (account: Account): Block => {
@@ -155,33 +173,31 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
 
   const canTake = (account: Account) => account.held < account.minimum || free.length - owed > 0
 
-  const wait = <A>(attempt: () => A | undefined, undo: (a: A) => void, ahead: () => boolean): Effect.Effect<A> =>
+  const wait = <A>(
+    attempt: () => Effect.Effect<A> | undefined,
+    undo: (effect: Effect.Effect<A>) => Effect.Effect<void>,
+    isOwed: () => boolean
+  ): Effect.Effect<A> =>
     Effect.callback<A>((resume) => {
-      if (queue.length === 0 || ahead()) {
+      if (queue.length === 0 || isOwed()) {
         const now = attempt()
-        if (now !== undefined) return resume(Effect.succeed(now))
+        if (now !== undefined) return resume(now)
       }
-      let got: { readonly value: A } | undefined
-      let gone = false
+      let got: Effect.Effect<A> | undefined
       const waiter: Waiter = {
-        tryRun: () => {
-          if (gone) return true
-          const value = attempt()
-          if (value === undefined) return false
-          got = { value }
-          resume(Effect.succeed(value))
-          return true
-        }
+        attempt: () => (got = attempt()) !== undefined,
+        resume: () => {
+          if (got !== undefined) resume(got)
+        },
+        owed: isOwed
       }
       queue.push(waiter)
-      return Effect.sync(() => {
-        gone = true
-        // Served and interrupted in the same turn: nobody will ever see it, so it goes back.
-        if (got !== undefined) undo(got.value)
-        else {
-          queue.splice(queue.indexOf(waiter), 1)
-          wake()
-        }
+      return Effect.suspend(() => {
+        // Served while it was being interrupted: nobody will ever see it, so it goes back.
+        if (got !== undefined) return undo(got)
+        queue.splice(queue.indexOf(waiter), 1)
+        wake()
+        return Effect.void
       })
     })
 
@@ -193,9 +209,9 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
         accounts.add(account)
         owed += minimum
         reserved += minimum
-        return account
+        return Effect.succeed(account)
       },
-      (account) => closeAccount(account),
+      (account) => Effect.map(account, closeAccount),
       () => false
     )
 
@@ -216,10 +232,14 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
       Effect.map((account) =>
         BlockShare.of({
           take: wait(
-            () => (accounts.has(account) && canTake(account) ? takeNow(account) : undefined),
-            (block) => block.release(),
-            // What a share is owed is set aside already: taking it passes nobody by.
-            () => account.held < account.minimum
+            () =>
+              accounts.has(account)
+                ? canTake(account)
+                  ? Effect.succeed(takeNow(account))
+                  : undefined
+                : Effect.die(new BlockDefect("a block was asked of a share that is closed")),
+            (block) => Effect.map(block, (block) => block.release()),
+            () => account.held < account.minimum || !accounts.has(account)
           ),
           inUse: () => account.held,
           blockBytes: size

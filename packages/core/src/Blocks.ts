@@ -4,79 +4,137 @@
  *
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type { Block } from "./Block.ts"
 import { BlockShare } from "./BlockPool.ts"
 
 /**
- * Packs bytes into full blocks, taken from the share in the environment. Copies each byte once. What the upstream
- * gave is not looked at again after the next pull, so it may reuse its memory.
+ * A block with what `fill` puts into it. It is given back when `fill` fails or is interrupted.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const lease = <E, R>(
+  fill: (block: Block) => Effect.Effect<unknown, E, R>
+): Effect.Effect<Block, E, R | BlockShare> => Effect.flatMap(BlockShare, (share) => leaseFrom(share, fill))
+
+const leaseFrom = <E, R>(
+  share: BlockShare["Service"],
+  fill: (block: Block) => Effect.Effect<unknown, E, R>
+): Effect.Effect<Block, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(share.take), (block) =>
+      Effect.as(
+        Effect.onError(restore(fill(block)), () => Effect.sync(() => block.release())),
+        block
+      )
+    )
+  )
+
+/** How long the bytes in a block that is not full yet are kept back. */
+const holdMs = 500
+
+/**
+ * Packs bytes into blocks, taken from the share in the environment. Blocks are full, unless the bytes come slowly: none
+ * is kept back for more than half a second. Copies each byte once. What the upstream gave is not looked at again
+ * after the next pull, so it may reuse its memory.
  *
  * @since 0.1.0
  * @category conversions
  */
 export const fromBytes = <E, R>(self: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Block, E, R | BlockShare> =>
-  Stream.transformPull(self, (pull) =>
-    Effect.gen(function* () {
-      const share = yield* BlockShare
+  Stream.transformPull(self, (pull, scope) =>
+    Effect.map(BlockShare, (share) => {
       let pending: ReadonlyArray<Uint8Array> = []
       let index = 0
       let offset = 0
       let ended = false
+      /** A pull that was under way when a block was passed on: the next block begins with what it brings. */
+      let running: Fiber.Fiber<Arr.NonEmptyReadonlyArray<Uint8Array>, E | Cause.Done> | undefined
 
       /** Copies what is pending into the block; true when the block is full. */
-      const fill = (block: Block): boolean => {
-        while (index < pending.length) {
+      const copyInto = (block: Block): boolean => {
+        const { space } = block
+        let length = block.length
+        while (index < pending.length && length < space.byteLength) {
           const chunk = pending[index]!
-          const room = block.space.byteLength - block.length
-          const take = Math.min(room, chunk.byteLength - offset)
-          block.space.set(chunk.subarray(offset, offset + take), block.length)
-          block.setLength(block.length + take)
+          const take = Math.min(space.byteLength - length, chunk.byteLength - offset)
+          space.set(take === chunk.byteLength ? chunk : chunk.subarray(offset, offset + take), length)
+          length += take
           offset += take
           if (offset === chunk.byteLength) {
             index++
             offset = 0
           }
-          if (block.length === block.space.byteLength) return true
         }
-        return false
+        block.setLength(length)
+        return length === space.byteLength
       }
 
-      const more = Effect.matchCauseEffect(pull, {
-        onSuccess: (chunks) =>
-          Effect.sync(() => {
-            pending = chunks
-            index = 0
-            offset = 0
-          }),
-        onFailure: (cause) =>
-          Pull.isDoneCause(cause)
-            ? Effect.sync(() => {
-                ended = true
-              })
-            : (Effect.failCause(cause) as Effect.Effect<never, E>)
-      })
+      const absorb = (
+        exit: Exit.Exit<Arr.NonEmptyReadonlyArray<Uint8Array>, E | Cause.Done>
+      ): Effect.Effect<void, E> => {
+        running = undefined
+        if (Exit.isSuccess(exit)) {
+          pending = exit.value
+          index = 0
+          offset = 0
+          return Effect.void
+        }
+        if (!Pull.isDoneCause(exit.cause)) return Effect.failCause(exit.cause as Cause.Cause<E>)
+        ended = true
+        return Effect.void
+      }
+
+      /** Waits for bytes, as long as it takes. */
+      const more = Effect.suspend(() =>
+        Effect.flatMap(running === undefined ? Effect.exit(pull) : Fiber.await(running), absorb)
+      )
+
+      /** Waits for bytes until `deadline`; false when there were none by then. */
+      const moreBefore = (deadline: number): Effect.Effect<boolean, E> =>
+        Effect.gen(function* () {
+          const fiber = running ?? (yield* Effect.forkIn(pull, scope, { startImmediately: true }))
+          running = fiber
+          let exit = fiber.pollUnsafe()
+          if (exit === undefined) {
+            const left = deadline - (yield* Clock.currentTimeMillis)
+            if (left <= 0) return false
+            exit = yield* Effect.raceFirst(Fiber.await(fiber), Effect.as(Effect.sleep(left), undefined))
+            if (exit === undefined) return false
+          }
+          yield* absorb(exit)
+          return true
+        })
+
+      const fill = (block: Block): Effect.Effect<void, E> =>
+        Effect.gen(function* () {
+          if (copyInto(block)) return
+          const deadline = (yield* Clock.currentTimeMillis) + holdMs
+          while (!ended && (yield* moreBefore(deadline))) {
+            if (copyInto(block)) return
+          }
+        })
+
+      const hasBytes = () => {
+        while (index < pending.length && pending[index]!.byteLength === 0) index++
+        return index < pending.length
+      }
 
       return Effect.gen(function* () {
         // No block is taken before there is something to put in: an idle source holds none.
-        while (index >= pending.length && !ended) yield* more
-        if (ended && index >= pending.length) return yield* Cause.done()
-        const block = yield* share.take
-        yield* Effect.onError(
-          Effect.gen(function* () {
-            while (!fill(block) && !ended) yield* more
-          }),
-          () => Effect.sync(() => block.release())
-        )
-        if (block.length === 0) {
-          block.release()
-          return yield* Cause.done()
+        while (!hasBytes()) {
+          if (ended) return yield* Cause.done()
+          yield* more
         }
-        return [block] as Arr.NonEmptyReadonlyArray<Block>
+        return Arr.of(yield* leaseFrom(share, fill))
       })
     })
   )
@@ -114,23 +172,26 @@ export const via =
  * @since 0.1.0
  * @category combinators
  */
-export const drop = <E, R>(self: Stream.Stream<Block, E, R>, count: number): Stream.Stream<Block, E, R> => {
-  if (count <= 0) return self
-  return Stream.suspend(() => {
-    let left = count
-    return Stream.mapArray(self, (blocks) => {
-      if (left === 0) return blocks
-      const out: Array<Block> = []
-      for (const block of blocks) {
-        const skip = Math.min(left, block.length)
-        left -= skip
-        if (skip < block.length) out.push(skip === 0 ? block : block.slice(skip, block.length))
-        if (skip > 0) block.release()
-      }
-      return out as unknown as Arr.NonEmptyReadonlyArray<Block>
-    }).pipe(Stream.filter((block) => block !== undefined))
-  })
-}
+export const drop = <E, R>(self: Stream.Stream<Block, E, R>, count: number): Stream.Stream<Block, E, R> =>
+  count <= 0
+    ? self
+    : Stream.transformPull(self, (pull) =>
+        Effect.sync(() => {
+          let left = count
+          const next: typeof pull = Effect.flatMap(pull, (blocks) => {
+            if (left === 0) return Effect.succeed(blocks)
+            const out: Array<Block> = []
+            for (const block of blocks) {
+              const skip = Math.min(left, block.length)
+              left -= skip
+              if (skip < block.length) out.push(skip === 0 ? block : block.slice(skip, block.length))
+              if (skip > 0 || block.length === 0) block.release()
+            }
+            return Arr.isArrayNonEmpty(out) ? Effect.succeed(out) : next
+          })
+          return next
+        })
+      )
 
 /**
  * Gives every block back; for streams that are run for their effects.
