@@ -1,0 +1,196 @@
+/**
+ * Import of staged data and copies to more stores: a task behind a 202, whose progress shows in the image's
+ * properties.
+ */
+import { randomUUID } from "node:crypto"
+import { copyData, Digests, type StoredData } from "./data.ts"
+import { HttpFailure } from "./errorPage.ts"
+import type { Head } from "./httpHead.ts"
+import type { Answer } from "./httpServer.ts"
+import type { Context } from "./identity.ts"
+import { become, type Image } from "./image.ts"
+import { enforce } from "./policy.ts"
+import { findImage, showImage, type Site, type Task } from "./site.ts"
+
+export const importInfo = (site: Site): Record<string, unknown> => ({
+  "import-methods": { description: "Import methods available.", type: "array", value: site.importMethods }
+})
+
+const instant = (at: number): string => `${new Date(at).toISOString().slice(0, 19)}Z`
+
+export const imageTasks = (site: Site, context: Context, id: string): Array<Record<string, unknown>> => {
+  const image = showImage(site, context, id)
+  return [...site.tasks.values()]
+    .filter((task) => task.imageId === image.id)
+    .map((task) => ({
+      id: task.id,
+      image_id: task.imageId,
+      type: "api_image_import",
+      status: task.status,
+      message: task.message,
+      owner: task.owner,
+      created_at: instant(task.createdAt),
+      updated_at: instant(task.updatedAt)
+    }))
+}
+
+interface Asked {
+  readonly method: string
+  readonly stores: ReadonlyArray<string>
+  readonly allStores: boolean
+  readonly mustSucceed: boolean
+}
+
+const conflict = (words: string) => new HttpFailure(409, words)
+
+const parse = (site: Site, head: Head, body: unknown): Asked => {
+  const values = body as Readonly<Record<string, unknown>>
+  const method = (values["method"] as Readonly<Record<string, unknown>> | undefined)?.["name"]
+  if (values["method"] === undefined) throw new HttpFailure(400, "Import request requires a 'method' field.")
+  if (method === undefined) throw new HttpFailure(400, "Import request requires a 'name' field.")
+  if (typeof method !== "string" || !site.importMethods.includes(method)) {
+    throw new HttpFailure(400, `Unknown import method name '${String(method)}'.`)
+  }
+  for (const name of ["all_stores_must_succeed", "all_stores"]) {
+    if (typeof (values[name] ?? true) !== "boolean") {
+      throw new HttpFailure(400, `'${name}' must be boolean value only`)
+    }
+  }
+  const header = head.headers["x-image-meta-store"]
+  const listed = values["stores"] as ReadonlyArray<string> | undefined
+  const allStores = values["all_stores"] === true
+  if (allStores && (listed !== undefined || header !== undefined)) {
+    throw new HttpFailure(400, "All_stores parameter can't be used with x-image-meta-store header or stores parameter")
+  }
+  if (listed !== undefined && header !== undefined) {
+    throw new HttpFailure(400, "Stores parameter and x-image-meta-store header can't be both specified")
+  }
+  const stores = allStores ? site.stores.list.map((store) => store.id) : (listed ?? [header ?? site.stores.defaultId])
+  return { method, stores, allStores, mustSucceed: values["all_stores_must_succeed"] !== false }
+}
+
+const check = (site: Site, context: Context, image: Image, asked: Asked): ReadonlyArray<string> => {
+  if (image.status === "active" && asked.method !== "copy-image") {
+    throw conflict("Image with status active cannot be target for import")
+  }
+  if (image.status !== "active" && asked.method === "copy-image") {
+    throw conflict("Only images with status active can be targeted for copying")
+  }
+  if (image.status !== "uploading" && asked.method === "glance-direct") {
+    throw conflict("Image needs to be staged before 'glance-direct' method can be used")
+  }
+  if (image.containerFormat === null) throw conflict("'container_format' needs to be set before import")
+  if (image.diskFormat === null) throw conflict("'disk_format' needs to be set before import")
+  enforce(context, asked.method === "copy-image" ? "copy_image" : "modify_image", image)
+  if (image.properties.has("os_glance_import_task")) throw conflict("Image has active task")
+  const unknown = asked.stores.find((store) => site.stores.get(store) === undefined)
+  if (unknown !== undefined) throw conflict(`Store for identifier ${unknown} not found`)
+  if (asked.method !== "copy-image") return asked.stores
+  const has = (store: string) => image.locations.some((location) => location.store === store)
+  const present = asked.stores.find(has)
+  if (present !== undefined && !asked.allStores) {
+    throw new HttpFailure(400, `Image is already present at store '${present}'`)
+  }
+  return asked.stores.filter((store) => !has(store))
+}
+
+const append = (image: Image, name: string, store: string): void => {
+  const before = image.properties.get(name) ?? ""
+  image.properties.set(name, before === "" ? store : `${before},${store}`)
+}
+
+const drop = (image: Image, name: string, store: string): void => {
+  const left = (image.properties.get(name) ?? "").split(",").filter((other) => other !== store && other !== "")
+  image.properties.set(name, left.join(","))
+}
+
+const digests = async (site: Site, image: Image, data: StoredData): Promise<void> => {
+  if (!site.hash || image.checksum !== null) return
+  const sums = new Digests(site.hashAlgo)
+  if (data.readable) for await (const piece of data.read(0, data.size)) sums.update(piece)
+  const { checksum, value } = sums.finish()
+  image.checksum = checksum
+  image.hashAlgo = site.hashAlgo
+  image.hashValue = value
+}
+
+const run = async (site: Site, image: Image, task: Task, asked: Asked, stores: ReadonlyArray<string>) => {
+  const staged = site.staged.get(image.id) ?? image.locations[0]?.data
+  const end = (status: "success" | "failure", message: string) => {
+    task.status = status
+    task.message = message
+    task.updatedAt = Date.now()
+    image.properties.delete("os_glance_import_task")
+  }
+  if (staged === undefined) return end("failure", "Task failed due to Internal Error")
+  task.status = "processing"
+  await site.sleep(site.importStepMs)
+  if (asked.method !== "copy-image") become(image, "importing")
+  image.properties.set("os_glance_importing_to_stores", stores.join(","))
+  image.properties.set("os_glance_failed_import", "")
+  await digests(site, image, staged)
+  for (const id of stores) {
+    await site.sleep(site.importStepMs)
+    if (image.status === "deleted") return end("failure", "Task failed due to Internal Error")
+    const store = site.stores.get(id)!
+    const broken =
+      store.readOnly === true ||
+      store.unwritable === true ||
+      store.missing === true ||
+      (store.fullAfterBytes !== undefined && staged.size > store.fullAfterBytes)
+    drop(image, "os_glance_importing_to_stores", id)
+    if (broken) {
+      append(image, "os_glance_failed_import", id)
+      // with all_stores_must_succeed the real service leaves the image importing, for ever
+      if (asked.mustSucceed) return end("failure", "Task failed due to Internal Error")
+      continue
+    }
+    image.locations.push({ store: id, data: await copyData(staged, site.data, id, image.id) })
+    image.size = staged.size
+    if (!asked.mustSucceed && image.status === "importing") become(image, "active")
+  }
+  await site.sleep(site.importStepMs)
+  if (image.status === "importing" && image.locations.length > 0) become(image, "active")
+  site.staged.get(image.id)?.remove()
+  site.staged.delete(image.id)
+  end("success", `Copied ${Math.floor(staged.size / 1024 / 1024)} MiB`)
+}
+
+/** `POST …/import`. */
+export const importImage = (site: Site, context: Context, head: Head, id: string, body: unknown): Answer => {
+  const asked = parse(site, head, body)
+  site.quota.enforceSizeTotal(context.projectId, 0)
+  const image = findImage(site, context, id)
+  const stores = check(site, context, image, asked)
+  if (!asked.mustSucceed && !site.stores.multi) {
+    throw new HttpFailure(400, "All_stores_must_succeed can only be set with enabled_backends None")
+  }
+  const accepted: Answer = {
+    status: 202,
+    headers: [
+      ["Content-Type", "text/html; charset=UTF-8"],
+      ["Content-Length", "0"]
+    ]
+  }
+  if (stores.length === 0) return accepted
+  // a task belongs to a project, and without authentication there is none
+  if (context.projectId === null) throw new HttpFailure(500)
+  const task: Task = {
+    id: randomUUID(),
+    imageId: image.id,
+    status: "pending",
+    message: "",
+    owner: context.projectId,
+    createdAt: Date.now(),
+    updatedAt: Date.now()
+  }
+  site.tasks.set(task.id, task)
+  image.properties.set("os_glance_import_task", task.id)
+  site.later(0, () => {
+    run(site, image, task, asked, stores).catch(() => {
+      task.status = "failure"
+      image.properties.delete("os_glance_import_task")
+    })
+  })
+  return accepted
+}
