@@ -38,7 +38,7 @@ const nodePackage = () => {
 
 const run = (command, args, options = {}) =>
   new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ["ignore", 2, 2], ...options })
+    const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"], ...options })
     child.once("error", reject)
     child.once("exit", (code, signal) =>
       code === 0 ? resolve() : reject(new Error(`${path.basename(command)} ended with ${signal ?? code}`))

@@ -2,10 +2,12 @@
  * Brings the real services, Glance 33 and Keystone 30, into a cache folder outside the checkout. It needs
  * Python 3.11 or newer with venv, and the first call takes some seconds; every later one only looks.
  */
-import { execFile } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
+import { once } from "node:events"
 import { existsSync, globSync } from "node:fs"
 import { homedir } from "node:os"
 import { join } from "node:path"
+import { text } from "node:stream/consumers"
 import { promisify } from "node:util"
 
 const run = promisify(execFile)
@@ -46,13 +48,13 @@ let installed: Promise<Installation> | undefined
 
 const installOnce = async (): Promise<Installation> => {
   const python = await findPython()
-  const { stderr, stdout } = await run(python, ["-B", join(import.meta.dirname, "install.py"), cacheFolder()], {
-    maxBuffer: 64 * 1024 * 1024
-  }).catch((cause: Error & { readonly stderr?: string }) => {
-    throw new Error(`the testbed could not be installed: ${(cause.stderr ?? cause.message).trim().slice(-2000)}`)
+  // what it has to say, it says on stderr while it works
+  const program = spawn(python, ["-B", join(import.meta.dirname, "install.py"), cacheFolder()], {
+    stdio: ["ignore", "pipe", "inherit"]
   })
-  process.stderr.write(stderr)
-  const [venv = "", databases = ""] = stdout.trim().split("\n")
+  const [output, [code]] = await Promise.all([text(program.stdout), once(program, "exit")])
+  if (code !== 0) throw new Error("the testbed could not be installed")
+  const [venv = "", databases = ""] = output.trim().split("\n")
   return { venv, databases }
 }
 
