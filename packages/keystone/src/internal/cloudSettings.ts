@@ -30,7 +30,9 @@ export const expandNames = (merged: Section): Section => {
 export const read = (merged: Section): Result.Result<CloudSettings, string> =>
   Result.gen(function* () {
     const interfaces = yield* readInterfaces("interface", merged["endpoint_type"] ?? merged["interface"])
-    const authType = text(merged["auth_type"]) ?? text(merged["auth_plugin"])
+    // `auth_type:` with nothing behind it means "none" to the SDK, not the default.
+    const authType =
+      text(merged["auth_type"]) ?? text(merged["auth_plugin"]) ?? ("auth_type" in merged ? "none" : undefined)
     const auth = readAuth(merged)
     const identityApiVersion = text(merged["identity_api_version"])
     const region = text(merged["region_name"])

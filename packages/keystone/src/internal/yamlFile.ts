@@ -23,14 +23,15 @@ const typed = new Set(["tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:y
 const words: Readonly<Record<string, string>> = {
   BAD_ALIAS: "an alias that cannot be used here",
   BAD_DQ_ESCAPE: "an unknown escape in double quotes (use single quotes for a backslash)",
-  BAD_INDENT: "wrong indentation",
+  BAD_INDENT: "wrong indentation, or a bracket that is not closed",
   BAD_SCALAR_START: "a value that begins with a reserved character (quote it)",
-  BLOCK_AS_IMPLICIT_KEY: 'a mapping inside a value (quote a value that contains ": ")',
-  MISSING_CHAR: 'a missing character, such as ":", a quote or a bracket',
-  MULTILINE_IMPLICIT_KEY: 'a key without ":"',
+  BLOCK_AS_IMPLICIT_KEY: "a mapping inside a value (check the indentation; quote a value that contains ': ')",
+  MISSING_CHAR: "a missing character, such as a closing quote or bracket",
+  MULTILINE_IMPLICIT_KEY: "a key without ':'",
   MULTIPLE_DOCS: "more than one document",
   TAB_AS_INDENT: "a tab used as indentation",
-  UNEXPECTED_TOKEN: "something unexpected"
+  TAG_RESOLVE_FAILED: "an unknown tag, such as !secret",
+  UNEXPECTED_TOKEN: "a character that has no business there, such as a surplus bracket"
 }
 
 /**
@@ -41,14 +42,15 @@ export const parse = (path: string, text: string): Result.Result<Section, string
   const document = parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
-    logLevel: "silent",
+    logLevel: "error",
     merge: true,
     uniqueKeys: false,
     customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !typed.has(tag.tag))
   })
-  const error = document.errors[0]
+  const error = document.errors[0] ?? document.warnings[0]
   if (error !== undefined) {
-    const line = lines.linePos(error.pos[0]).line
+    // What is not closed is noticed at the end; the last line with something in it is the one to show.
+    const line = Math.min(lines.linePos(error.pos[0]).line, text.trimEnd().split("\n").length)
     return Result.fail(`${path}:${line}: not valid YAML: ${words[error.code] ?? "it cannot be read"}`)
   }
   return Result.try({
