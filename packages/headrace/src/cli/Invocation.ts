@@ -1,0 +1,310 @@
+/**
+ * The command line: what can be typed, its help, and the reading of it into plain data. Nothing is run here, and
+ * nothing that runs is loaded, so help and usage errors come at once.
+ *
+ * @since 0.1.0
+ */
+import * as Argument from "effect/cli/Argument"
+import * as CliConfig from "effect/cli/CliConfig"
+import type * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import { ChildProcessSpawner, make as makeSpawner } from "effect/process/ChildProcessSpawner"
+import * as Stdio from "effect/Stdio"
+import * as Terminal from "effect/Terminal"
+
+/** `upload` as typed. */
+export interface Upload {
+  readonly _tag: "Upload"
+  readonly source: string
+  readonly to: ReadonlyArray<string>
+  readonly also: ReadonlyArray<string>
+  readonly limit: string | undefined
+  readonly digest: ReadonlyArray<string>
+  readonly expect: ReadonlyArray<string>
+  readonly verify: string | undefined
+  readonly retries: string | undefined
+  readonly stall: string | undefined
+  readonly answer: string | undefined
+  readonly memory: string | undefined
+  readonly progress: string | undefined
+  readonly json: boolean
+  readonly dryRun: boolean
+  readonly hasher: string | undefined
+  readonly keepFailed: boolean
+  readonly allowEmpty: boolean
+}
+
+/** `sum` as typed. */
+export interface Sum {
+  readonly _tag: "Sum"
+  readonly source: string
+  readonly digest: ReadonlyArray<string>
+  readonly memory: string | undefined
+  readonly progress: string | undefined
+  readonly hasher: string | undefined
+}
+
+/** `stores` as typed. */
+export interface Stores {
+  readonly _tag: "Stores"
+  readonly uri: string
+  readonly json: boolean
+}
+
+/** A command that is planned and not there yet. */
+export interface Later {
+  readonly _tag: "Later"
+  readonly command: string
+}
+
+export type Invocation = Upload | Sum | Stores | Later
+
+/** What is wrong with a command line, in one line. */
+export interface Wrong {
+  readonly _tag: "Wrong"
+  readonly what: string
+  readonly message: string
+}
+
+const text = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(description),
+    Flag.optional,
+    Flag.map(Option.getOrUndefined)
+  )
+
+const texts = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.atLeast(0))
+
+const yes = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
+
+/** Paragraphs as the help prints them: the first line is indented there, the others are indented here. */
+const paragraphs = (...texts: ReadonlyArray<string>): string =>
+  texts.map((paragraph) => paragraph.replace(/(?=\S)(.{1,96})(?:\s+|$)/g, "$1\n  ").trimEnd()).join("\n\n  ")
+
+const sourceArgument = Argument.String("SOURCE").pipe(
+  Argument.withDescription("PATH, - (standard input), file:///…, http(s)://…, or glance://CLOUD/IMAGE")
+)
+
+const algorithms = "md5, sha1, sha256, sha512, blake3, xxh128, crc32c, crc64nvme"
+
+const memory = text("memory", "SIZE", "memory for all data in flight (64MiB; at least 4MiB)")
+const hasher = text("hasher", "wasm|native", "who computes the digests: hash-wasm in workers, or node:crypto (wasm)")
+const progress = text(
+  "progress",
+  "auto|plain|none",
+  "on standard error: live on a terminal, else a line each 10 s (auto)"
+)
+
+/** The names of commands that are known and not there yet. */
+export const later: Readonly<Record<string, string>> = {
+  run: "Run the transfers of a manifest",
+  plan: "Write a manifest of what two clouds differ in",
+  verify: "Look again at what was uploaded",
+  repair: "Redo what verify or run found wrong",
+  gc: "List and delete what failed uploads left"
+}
+
+/** The root command; what is typed is handed to `choose`. */
+const command = (choose: (invocation: Invocation) => void) => {
+  const upload = Command.make(
+    "upload",
+    {
+      source: sourceArgument,
+      to: texts("to", "DEST", "destination: glance://CLOUD/IMAGE?store=…&disk_format=…&property.KEY=…"),
+      also: texts("also", "DEST", "destination on best effort (not supported yet)"),
+      limit: text("limit", "RATE", "50MiB/s, 400Mbit/s, or a timetable: '08:00,50MiB/s 19:00,off' (off)"),
+      digest: texts("digest", "LIST", `more digests to compute: ${algorithms}`),
+      expect: texts("expect", "ALGO:HEX", "a digest that the source must have; if not, nothing stays and exit code 3"),
+      verify: text("verify", "LEVEL", "transfer, source (read it again), destination (read it back) (transfer)"),
+      retries: text("retries", "N", "attempts after the first (5)"),
+      stall: text("stall", "DURATION", "no byte moved for so long: the attempt has failed (60s)"),
+      answer: text("answer", "DURATION", "after the last byte: how long the answer may take (15m)"),
+      memory,
+      progress,
+      json: yes("json", "standard output carries NDJSON events only"),
+      dryRun: yes("dry-run", "sign in, look at every precondition, say what would be done; make nothing"),
+      hasher,
+      keepFailed: yes("keep-failed", "leave what a failed upload made, to look at it"),
+      allowEmpty: yes("allow-empty", "accept a source of 0 bytes"),
+      noResume: yes("no-resume", "stores with parts only, of which there is none yet: no effect"),
+      state: text("state", "DIR", "stores with parts only, of which there is none yet: no effect")
+    },
+    ({ noResume: _, state: __, ...given }) => Effect.sync(() => choose({ _tag: "Upload", ...given }))
+  ).pipe(
+    Command.withShortDescription("Send a source to a store and prove that it arrived"),
+    Command.withDescription(
+      paragraphs(
+        "Send a source to a store and prove that it arrived.",
+        "A cloud is a name in clouds.yaml, or envvars for OS_*. The image is made with the name in the URI; a UUID " +
+          "there is an existing image, which must be queued. Parameters of the URI: store, disk_format, " +
+          "container_format, visibility, protected, min_disk, min_ram, tag, hidden, id, name, property.KEY.",
+        "Exit codes: 0 verified, or stored where the store can prove nothing; 1 wrong usage or configuration; 2 the " +
+          "destination failed; 3 the bytes are not the source's, or not the expected ones; 130 and 143 interrupted, " +
+          "after cleaning up."
+      )
+    ),
+    Command.withExamples([
+      { command: "headrace upload disk.qcow2 --to glance://prod/disk", description: "A file to a new image" },
+      {
+        command: "zstdcat disk.raw.zst | headrace upload - --to 'glance://prod/disk?disk_format=raw&store=fast'",
+        description: "Standard input to a named store"
+      },
+      {
+        command: "headrace upload glance://old/disk --to glance://new/disk --limit 400Mbit/s --json",
+        description: "From cloud to cloud, with a limit and events for a program"
+      }
+    ])
+  )
+
+  const sum = Command.make(
+    "sum",
+    {
+      source: sourceArgument,
+      digest: texts(
+        "digest",
+        "LIST",
+        `digests to compute, several in the form of sha512sum --tag: ${algorithms} (sha512)`
+      ),
+      memory,
+      progress,
+      hasher
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Sum", ...given }))
+  ).pipe(
+    Command.withShortDescription("Compute digests of a source, as sha512sum prints them"),
+    Command.withDescription(
+      paragraphs(
+        "Compute digests of a source. One is printed as sha512sum does, HEX and name; several as sha512sum --tag does, " +
+          "a line each: SHA512 (name) = HEX."
+      )
+    )
+  )
+
+  const stores = Command.make(
+    "stores",
+    {
+      uri: Argument.String("URI").pipe(Argument.withDescription("glance://CLOUD")),
+      json: yes("json", "one line of JSON instead of a table")
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Stores", ...given }))
+  ).pipe(
+    Command.withShortDescription("Show what a store can do"),
+    Command.withDescription("Show what a store can do: its places, the digests it reports, its limits.")
+  )
+
+  const planned = Object.entries(later).map(([name, description]) =>
+    Command.make(name, {}, () => Effect.sync(() => choose({ _tag: "Later", command: name }))).pipe(
+      Command.withDescription(`${description} (not supported yet)`)
+    )
+  )
+
+  return Command.make("headrace").pipe(
+    Command.withDescription("Upload disk images and other large objects, and prove that the right bytes arrived."),
+    Command.withSubcommands([upload, sum, stores, ...planned])
+  )
+}
+
+/** Help and version go to standard output as they are; what is wrong is said by the caller, in one line. */
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation" || (event._tag === "Help" && event.reason !== "Requested")
+      ? Effect.void
+      : CliOutput.defaultPresenter.present(event)
+}
+
+/** Parsing needs no machine: paths are looked at later, and nothing is asked of a person. */
+const services = Layer.mergeAll(
+  FileSystem.layerNoop({}),
+  Path.layer,
+  Stdio.layerTest({}),
+  Layer.succeed(
+    Terminal.Terminal,
+    Terminal.make({
+      columns: Effect.succeed(80),
+      rows: Effect.succeed(24),
+      size: Effect.die(new Error("nothing is drawn")),
+      readInput: Effect.die(new Error("nothing is asked")),
+      readLine: Effect.die(new Error("nothing is asked")),
+      display: () => Effect.void
+    })
+  ),
+  Layer.succeed(
+    ChildProcessSpawner,
+    makeSpawner(() => Effect.die(new Error("nothing is started")))
+  ),
+  CliOutput.layerPresenter(presenter),
+  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
+)
+
+const quoted = (value: string): string => JSON.stringify(value)
+
+const didYouMean = (suggestions: ReadonlyArray<string>): string =>
+  suggestions.length === 0 ? "" : `; did you mean ${suggestions.join(" or ")}?`
+
+const describe = (error: CliError.CliError, path: ReadonlyArray<string>): Wrong => {
+  const help = `${path.join(" ")} --help explains`
+  const wrong = (what: string, message: string): Wrong => ({ _tag: "Wrong", what, message: `${message}; ${help}` })
+  switch (error._tag) {
+    case "UnrecognizedOption":
+      return wrong(error.option, `there is no such option${didYouMean(error.suggestions)}`)
+    case "MissingOption":
+      return wrong(`--${error.option}`, "this option is missing")
+    case "MissingArgument":
+      return wrong(error.argument, "this argument is missing")
+    case "UnexpectedArgument":
+      return wrong(error.arguments.map(quoted).join(", "), "more arguments than this command takes")
+    case "InvalidValue":
+      if (/^\d+ occurrences$/.test(error.value))
+        return wrong(`--${error.option}`, "this option is given more than once")
+      return error.value === ""
+        ? wrong(`--${error.option}`, "its value is missing")
+        : wrong(
+            error.kind === "flag" ? `--${error.option}` : error.option,
+            `${quoted(error.value)} is not allowed: ${error.expected}`
+          )
+    case "UnknownSubcommand":
+      return wrong(quoted(error.subcommand), `there is no such command${didYouMean(error.suggestions)}`)
+    case "ShowHelp":
+      return error.errors[0] === undefined
+        ? wrong("COMMAND", "say what to do, such as upload, sum or stores")
+        : describe(error.errors[0], error.commandPath)
+    case "DuplicateOption":
+    case "ValidationError":
+    case "UserError":
+      return wrong("command line", error.message)
+  }
+}
+
+/**
+ * Reads the command line. `undefined` when help, version or completions were asked for, which are printed then.
+ */
+export const parse = (args: ReadonlyArray<string>, version: string): Effect.Effect<Invocation | Wrong | undefined> =>
+  Effect.suspend(() => {
+    // Their options are not known yet, and are not what is wrong.
+    const first = args[0]
+    if (first !== undefined && Object.hasOwn(later, first) && !args.includes("--help") && !args.includes("-h")) {
+      return Effect.succeed<Invocation>({ _tag: "Later", command: first })
+    }
+    let chosen: Invocation | undefined
+    return Command.runWith(
+      command((invocation) => {
+        chosen = invocation
+      }),
+      { version, renderErrors: false }
+    )(args).pipe(
+      Effect.map(() => chosen),
+      Effect.catch((error) => Effect.succeed(describe(error, ["headrace"]))),
+      Effect.provide(services)
+    )
+  })

@@ -1,0 +1,52 @@
+/**
+ * The command, from its arguments to its exit code.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { readFileSync } from "node:fs"
+import * as ErrorLine from "./ErrorLine.ts"
+import * as ExitCode from "./ExitCode.ts"
+import * as Invocation from "./Invocation.ts"
+
+const version = (): string => {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
+  return (manifest as { readonly version: string }).version
+}
+
+const dispatch = async (invocation: Invocation.Invocation | Invocation.Wrong | undefined): Promise<number> => {
+  switch (invocation?._tag) {
+    case undefined:
+      return ExitCode.ok
+    case "Wrong":
+      process.stderr.write(`${ErrorLine.ofUsage(invocation.what, invocation.message)}\n`)
+      return ExitCode.usage
+    case "Later":
+      process.stderr.write(`${ErrorLine.ofUsage(invocation.command, "this command is not supported yet")}\n`)
+      return ExitCode.usage
+    case "Upload":
+      return (await import("./UploadCommand.ts")).run(invocation)
+    case "Sum":
+      return (await import("./SumCommand.ts")).run(invocation)
+    case "Stores":
+      return (await import("./StoresCommand.ts")).run(invocation)
+  }
+}
+
+/** Runs the command with its arguments and ends the process. */
+export const main = async (args: ReadonlyArray<string>): Promise<void> => {
+  // Nobody reads our messages any more: that is no reason to stop an upload.
+  process.stderr.on("error", () => {})
+  const code = await dispatch(await Effect.runPromise(Invocation.parse(args, version())))
+  await Promise.all([written(process.stdout), written(process.stderr)])
+  // Not left to the event loop: a standard input that nobody reads to its end would keep the process alive.
+  process.exit(code)
+}
+
+/** Waits until what was written is with the reader, or the reader has gone. */
+const written = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => {
+    stream.once("error", () => resolve())
+    if (stream.destroyed || stream.errored !== null) resolve()
+    else stream.write("", () => resolve())
+  })

@@ -1,0 +1,57 @@
+/**
+ * Running an effect to its end under the signals of a terminal and of service managers: the first one interrupts it,
+ * which tidies up; a second one, or a clean-up that takes too long, ends the process at once.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as ExitCode from "./ExitCode.ts"
+
+/** Clean-up is given five seconds by the engine; after this long something is stuck. */
+const patienceMs = 7000
+
+export interface Outcome<A> {
+  readonly exit: Exit.Exit<A>
+  /** The signal that interrupted it. */
+  readonly signal: ExitCode.Signal | undefined
+}
+
+/**
+ * Runs the effect. `stop` interrupts it as a signal does, without being one. `abandoned` is called just before the
+ * process ends without having tidied up.
+ */
+export const run = async <A>(
+  make: (stop: () => void) => Effect.Effect<A>,
+  abandoned: (signal: ExitCode.Signal | undefined) => void
+): Promise<Outcome<A>> => {
+  let signal: ExitCode.Signal | undefined
+  let stopping = false
+
+  const leave = () => {
+    abandoned(signal)
+    process.exit(signal === undefined ? ExitCode.brokenPipe : ExitCode.ofSignal(signal))
+  }
+  let interrupt: () => void = () => {}
+  const stop = () => {
+    if (stopping) return
+    stopping = true
+    setTimeout(leave, patienceMs).unref()
+    interrupt()
+  }
+  const onSignal = (received: ExitCode.Signal) => {
+    if (signal !== undefined) return leave()
+    signal = received
+    stop()
+  }
+  process.on("SIGINT", onSignal)
+  process.on("SIGTERM", onSignal)
+  const fiber = Effect.runFork(make(stop))
+  interrupt = () => fiber.interruptUnsafe()
+  if (stopping) interrupt()
+  const exit = await Effect.runPromise(Fiber.await(fiber))
+  process.off("SIGINT", onSignal)
+  process.off("SIGTERM", onSignal)
+  return { exit, signal }
+}
