@@ -48,6 +48,9 @@ const away = (answer: Answer, what: string): Fault.Fault => {
 const isAway = (status: number): boolean =>
   status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501 && status !== 505)
 
+/** What a 401 says itself is the same for every cause, and long. */
+const refusedToken = "the service does not accept the token, or wants one"
+
 /** `what` is what could not be done, for a person. */
 export const ofCall = (answer: Answer, what: string): Fault.Fault => {
   const fields = common(answer)
@@ -63,7 +66,7 @@ export const ofCall = (answer: Answer, what: string): Fault.Fault => {
   }
   switch (answer.status) {
     case 401:
-      return fail("Unauthorized")
+      return Fault.make("Unauthorized", `${what}: ${refusedToken}`, fields)
     case 403:
       return fail("Forbidden")
     case 404:
@@ -108,7 +111,7 @@ export const ofUpload = (answer: Answer, sent: number, store: string | undefined
       return fail("Rejected", `${what}: ${said(answer)}`)
     case 401:
       // At the end of a body it is the store that refused the token, and the image is left in `saving`.
-      return fail("Unauthorized", `${what}: ${said(answer)}`, { clear: sent === 0 })
+      return fail("Unauthorized", `${what}: ${refusedToken}`, { clear: sent === 0 })
     case 409:
       return fail("Conflict", `${what}: ${said(answer)}`, { clear: false })
     case 410:

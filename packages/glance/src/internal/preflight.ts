@@ -90,6 +90,11 @@ const checkGiven = (api: Api, id: string): Effect.Effect<Image.ImageRecord, Faul
     }
   })
 
+const checkFree = (api: Api, id: string): Effect.Effect<void, Fault.Fault> =>
+  Effect.flatMap(get(api, id, `image ${id} cannot be looked at`), (record) =>
+    record === undefined ? Effect.void : Fault.make("Conflict", `an image with the id ${id} exists already`)
+  )
+
 /** Containers that a disk format comes in unless another is asked for: Glance wants these to be alike. */
 const alike: ReadonlySet<string> = new Set(["aki", "ari", "ami"])
 
@@ -161,6 +166,7 @@ export const run = (api: Api, site: Site, options: ImageOptions, content: Conten
   Effect.gen(function* () {
     if (options.store !== undefined) yield* checkStore(site, options.store)
     const given = options.id === undefined ? undefined : yield* checkGiven(api, options.id)
+    if (options.newId !== undefined) yield* checkFree(api, options.newId)
     const declared = yield* declare(options, content, given, yield* site.inspector)
     yield* checkQuota(site, content.size, given === undefined)
     return { given, ...declared }
@@ -182,12 +188,6 @@ const allowedOf = (schema: unknown, key: string): ReadonlyArray<string> | undefi
 /** What the service itself would say when the image is made; only asked where no image is going to be made. */
 export const checkNames = (api: Api, options: ImageOptions): Effect.Effect<void, Fault.Fault> =>
   Effect.gen(function* () {
-    if (options.newId !== undefined) {
-      const record = yield* get(api, options.newId, `image ${options.newId} cannot be looked at`)
-      if (record !== undefined) {
-        return yield* Fault.make("Conflict", `an image with the id ${options.newId} exists already`)
-      }
-    }
     const asked: ReadonlyArray<Enumeration> = [
       { key: "disk_format", value: options.diskFormat },
       { key: "container_format", value: options.containerFormat }

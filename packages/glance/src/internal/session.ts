@@ -64,10 +64,8 @@ export const make = (api: Api, site: Site, { content, image: options, uri, wante
           })
         )
 
-  /** Whether an image that has our id is the one that we have just tried to make. */
-  const isOurs = (record: Image.ImageRecord, unclear: boolean): boolean =>
-    // An id that we invented is nobody else's; one that was chosen may have been used before.
-    (options.newId === undefined || unclear) && record.status === "queued" && record.name === options.name
+  /** Whether an image that has our id is the one that we have just tried to make: nobody had the id before. */
+  const isOurs = (record: Image.ImageRecord): boolean => record.status === "queued" && record.name === options.name
 
   const create = Effect.gen(function* () {
     const ready = state.ready ?? (yield* Preflight.run(api, site, options, content))
@@ -100,7 +98,7 @@ export const make = (api: Api, site: Site, { content, image: options, uri, wante
       }
       // No answer, or one that says the id is taken: by us, perhaps.
       const record = yield* Preflight.get(api, id, what)
-      if (record !== undefined && isOurs(record, unclear || Result.isFailure(result))) {
+      if (record !== undefined && isOurs(record)) {
         state.made = "yes"
         return
       }

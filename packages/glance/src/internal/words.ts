@@ -14,11 +14,10 @@ const entities: Readonly<Record<string, string>> = {
 
 const longest = 300
 
-const oneLine = (text: string): string => {
-  // Control characters would act on a terminal.
-  const line = text.replace(/[\p{Cc}\s]+/gu, " ").trim()
-  return line.length <= longest ? line : `${line.slice(0, longest - 1)}…`
-}
+/** Without control characters, which would act on a terminal. */
+const oneLine = (text: string): string => text.replace(/[\p{Cc}\s]+/gu, " ").trim()
+
+const cut = (line: string): string => (line.length <= longest ? line : `${line.slice(0, longest - 1)}…`)
 
 const fromHtml = (html: string): string => {
   const body = /<body[^>]*>([\s\S]*?)(?:<\/body>|$)/i.exec(html)?.[1] ?? html
@@ -53,8 +52,9 @@ const fromJson = (text: string): string | undefined => {
 export const of = (body: string, secret: string | undefined): string => {
   const trimmed = body.trim()
   const said = trimmed.startsWith("{") ? (fromJson(trimmed) ?? trimmed) : trimmed
-  const line = /<[a-z!/]/i.test(said) ? fromHtml(said) : oneLine(said)
-  return secret === undefined || secret === "" ? line : line.replaceAll(secret, "***")
+  // The schema itself follows what is wrong with the request.
+  const line = (/<[a-z!/]/i.test(said) ? fromHtml(said) : oneLine(said)).replace(/ Failed validating '.*$/, "")
+  return cut(secret === undefined || secret === "" ? line : line.replaceAll(secret, "***"))
 }
 
 /** `Retry-After` in milliseconds: seconds, or an HTTP date (RFC 9110 §10.2.3). */
