@@ -119,7 +119,7 @@ export const imageBase = (url: string): string =>
   url
     .replace(/[?#].*$/, "")
     .replace(/\/+$/, "")
-    .replace(/\/v\d+(\.\d+)?$/i, "")
+    .replace(/(?<!\/)\/v\d+(\.\d+)?$/i, "")
     .replace(/\/+$/, "")
 
 /**

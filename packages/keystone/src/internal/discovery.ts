@@ -7,11 +7,11 @@ import { field, list, property } from "./json.ts"
 /** The base of version 3 when the URL ends in it, without the last slash. */
 export const versionThree = (authUrl: string): string | undefined => {
   const base = trimmed(authUrl)
-  return /\/v3$/i.test(base) ? base : undefined
+  return /(?<!\/)\/v3$/i.test(base) ? base : undefined
 }
 
 /** The URL to ask for the versions: an old `/v2.0` at its end is taken away. */
-export const root = (authUrl: string): string => trimmed(authUrl).replace(/\/v2(\.0)?$/i, "")
+export const root = (authUrl: string): string => trimmed(authUrl).replace(/(?<!\/)\/v2(\.0)?$/i, "")
 
 /** A URL as it may be shown: without query, fragment and last slash. */
 export const trimmed = (url: string): string => url.replace(/[?#].*$/, "").replace(/\/+$/, "")
