@@ -283,7 +283,7 @@ export const start = async (options: Options = {}): Promise<EmbeddedGlance> => {
       requests.push(recordOf(exchanged))
     }
   })
-  const { port } = server.address
+  const { port } = server
   const close = async () => {
     timers.stop()
     await server.close()

@@ -48,6 +48,12 @@ export class Body {
   /** Body bytes handed out so far. */
   bytes = 0
   largestChunk = 0
+  chunks = 0
+  /** Arrival of the first and the last body bytes, in ms of the process' monotonic clock; 0 before there were any. */
+  firstAt = 0
+  lastAt = 0
+  /** The longest time in ms between two arrivals of body bytes. */
+  largestGapMs = 0
   done = false
   /** Runs once, before the first read: the moment for a 100 Continue. */
   onFirstRead: (() => Promise<void>) | undefined
@@ -98,13 +104,20 @@ export class Body {
       while ((await this.#line()) !== "");
       return false
     }
+    this.chunks++
     this.#left = size
     this.#inChunk = true
     return true
   }
 
-  /** The next piece, or `undefined` at the end of the body. */
-  async read(): Promise<Buffer | undefined> {
+  #arrived(at: number): void {
+    if (this.bytes === 0) this.firstAt = at
+    else this.largestGapMs = Math.max(this.largestGapMs, at - this.lastAt)
+    this.lastAt = at
+  }
+
+  /** The next piece, at most `max` bytes of it, or `undefined` at the end of the body. */
+  async read(max = Number.POSITIVE_INFINITY): Promise<Buffer | undefined> {
     if (this.done) return undefined
     if (this.onFirstRead !== undefined) {
       const first = this.onFirstRead
@@ -117,7 +130,9 @@ export class Body {
     }
     const bytes = await this.#wire.read(this.#rules.timeoutMs)
     if (bytes === undefined) throw new BodyCut(this.framing)
-    const piece = bytes.length > this.#left ? bytes.subarray(0, this.#left) : bytes
+    const most = Math.min(this.#left, max)
+    const piece = bytes.length > most ? bytes.subarray(0, most) : bytes
+    this.#arrived(this.#wire.arrivedAt)
     if (piece.length < bytes.length) this.#wire.unread(bytes.subarray(piece.length))
     this.#left -= piece.length
     this.bytes += piece.length

@@ -3,10 +3,9 @@
  * The manner decides what the application cannot: when a 100 Continue goes out, whether the rest of a refused body is
  * read, what a broken chunk means, and how a connection ends.
  */
-import { createServer as createPlainServer, type AddressInfo, type Server, type Socket } from "node:net"
-import { createServer as createTlsServer } from "node:tls"
-import { Body, type BodyRules, type Framing } from "./httpBody.ts"
+import { Body, type BodyRules } from "./httpBody.ts"
 import { formatHead, type Head, type HeaderList, readHead } from "./httpHead.ts"
+import { listen, type Listening } from "./listen.ts"
 import { Wire } from "./wire.ts"
 
 export type MannerName = "eventlet" | "uwsgi"
@@ -60,7 +59,6 @@ export interface Exchange {
   readonly connection: number
   /** Resolves when the server is told to close. */
   readonly closing: Promise<void>
-  readonly local: AddressInfo
 }
 
 export interface Exchanged {
@@ -79,16 +77,6 @@ export interface HttpServerOptions {
   readonly onConnection?: () => void
   readonly onAnswered: (exchanged: Exchanged) => void
 }
-
-export interface HttpServer {
-  readonly address: AddressInfo
-  readonly open: () => number
-  /** Cuts every connection with a reset, as a killed process does. */
-  readonly resetAll: () => void
-  readonly close: () => Promise<void>
-}
-
-export type { Framing }
 
 const sendAnswer = async (wire: Wire, manner: Manner, head: Head, answer: Answer, close: boolean): Promise<void> => {
   const headers = [...(answer.headers ?? [])]
@@ -111,13 +99,12 @@ const serveOne = async (
   head: Head,
   connection: number,
   closing: Promise<void>,
-  local: AddressInfo,
   options: HttpServerOptions
 ): Promise<boolean> => {
   const { manner } = options
   const startedAt = Date.now()
   const body = new Body(wire, head, manner.rules)
-  const exchange: Exchange = { head, body, wire, connection, closing, local }
+  const exchange: Exchange = { head, body, wire, connection, closing }
   const expects = /^100-continue$/i.test(head.headers["expect"] ?? "") && !body.done
   let continued = false
   if (expects && manner.name === "eventlet") {
@@ -159,7 +146,6 @@ const serveConnection = async (
   wire: Wire,
   connection: number,
   closing: Promise<void>,
-  local: AddressInfo,
   options: HttpServerOptions
 ): Promise<void> => {
   for (;;) {
@@ -174,42 +160,19 @@ const serveConnection = async (
       )
       break
     }
-    if (!(await serveOne(wire, head, connection, closing, local, options))) return
+    if (!(await serveOne(wire, head, connection, closing, options))) return
   }
   wire.close()
 }
 
-export const startHttpServer = (options: HttpServerOptions): Promise<HttpServer> =>
-  new Promise((resolve, reject) => {
-    const wires = new Set<Wire>()
-    const stop = Promise.withResolvers<void>()
-    let connections = 0
-    const accept = (socket: Socket) => {
-      const wire = new Wire(socket)
-      wires.add(wire)
-      socket.on("close", () => wires.delete(wire))
+export const startHttpServer = (options: HttpServerOptions): Promise<Listening> =>
+  listen({
+    host: options.host,
+    port: options.port,
+    tls: options.tls,
+    onSocket: (accepted, connection, closing) => {
+      const wire = new Wire(accepted)
       options.onConnection?.()
-      const local = server.address() as AddressInfo
-      serveConnection(wire, ++connections, stop.promise, local, options).catch(() => wire.close())
+      serveConnection(wire, connection, closing, options).catch(() => wire.close())
     }
-    const server: Server =
-      options.tls === undefined
-        ? createPlainServer({ allowHalfOpen: true, noDelay: true }, accept)
-        : createTlsServer({ allowHalfOpen: true, noDelay: true, ...options.tls }, accept)
-    server.once("error", reject)
-    server.listen(options.port, options.host, () =>
-      resolve({
-        address: server.address() as AddressInfo,
-        open: () => wires.size,
-        resetAll: () => {
-          for (const wire of wires) wire.reset()
-        },
-        close: () =>
-          new Promise((closed) => {
-            stop.resolve()
-            server.close(() => closed())
-            for (const wire of wires) wire.close()
-          })
-      })
-    )
   })

@@ -4,6 +4,7 @@
  * The queue is handed out in the pieces that arrived: nothing is copied.
  */
 import type { Socket } from "node:net"
+import type { Accepted } from "./listen.ts"
 
 /** How many bytes may wait unread before the socket is paused. */
 const highWater = 256 * 1024
@@ -20,20 +21,24 @@ export class WireTimeout extends Error {
 
 export class Wire {
   readonly socket: Socket
-  /** When the last byte was handed to the reader, as `performance.now()`. */
-  lastReadAt = 0
+  /** When the bytes that were read last had arrived, in ms of the process' monotonic clock. */
+  arrivedAt = 0
   #queue: Array<Buffer> = []
+  #arrivals: Array<number> = []
   #queued = 0
   #ended = false
   #lost: WireLost | undefined
   #wake: (() => void) | undefined
   #paused = false
 
-  constructor(socket: Socket) {
+  #raw: Socket
+
+  constructor({ raw, socket }: Accepted) {
     this.socket = socket
-    socket.setNoDelay(true)
+    this.#raw = raw
     socket.on("data", (bytes: Buffer) => {
       this.#queue.push(bytes)
+      this.#arrivals.push(performance.now())
       this.#queued += bytes.length
       if (this.#queued >= highWater && !this.#paused) {
         this.#paused = true
@@ -87,23 +92,34 @@ export class Wire {
       const bytes = this.#queue.shift()
       if (bytes !== undefined) {
         this.#queued -= bytes.length
+        this.arrivedAt = this.#arrivals.shift() ?? 0
         if (this.#paused && this.#queued < highWater) {
           this.#paused = false
           this.socket.resume()
         }
-        this.lastReadAt = performance.now()
         return bytes
       }
       if (this.#lost !== undefined) throw this.#lost
       if (this.#ended) return undefined
+      if (this.#paused) {
+        this.#paused = false
+        this.socket.resume()
+      }
       await this.#wait(timeoutMs)
     }
+  }
+
+  /** Takes nothing more from the kernel until somebody reads again. */
+  hold(): void {
+    this.#paused = true
+    this.socket.pause()
   }
 
   /** Puts bytes back, to be read first. */
   unread(bytes: Buffer): void {
     if (bytes.length === 0) return
     this.#queue.unshift(bytes)
+    this.#arrivals.unshift(this.arrivedAt)
     this.#queued += bytes.length
   }
 
@@ -148,7 +164,17 @@ export class Wire {
     this.socket.destroy()
   }
 
+  /** FIN after the last byte; what the peer still sends is thrown away until it is done too. */
+  finish(): void {
+    if (this.socket.destroyed) return
+    this.socket.removeAllListeners("data")
+    this.#queue.length = 0
+    this.socket.resume()
+    this.socket.end()
+  }
+
   reset(): void {
-    if (!this.socket.destroyed) this.socket.resetAndDestroy()
+    if (!this.#raw.destroyed) this.#raw.resetAndDestroy()
+    this.socket.destroy()
   }
 }
