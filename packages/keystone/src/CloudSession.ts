@@ -97,8 +97,13 @@ export const make = Effect.fnUntraced(function* (
     auth._tag === "Keystone"
       ? signedIn(cloud, auth, { cloud: cloud.name, transport, tls, secrets })
       : plain(cloud, auth)
-  // The private key is in there: not for logs that show a session.
-  return Object.defineProperty({ ...session, tls }, "tls", { enumerable: false })
+  // The private key is in there: behind the prototype no log finds it that shows a session.
+  const hidden: Pick<CloudSession, "tls"> = {
+    get tls() {
+      return tls
+    }
+  }
+  return Object.assign(Object.create(hidden) as typeof hidden, session)
 })
 
 type Unsecured = Omit<CloudSession, "tls">

@@ -69,28 +69,16 @@ export const discover = Effect.fnUntraced(function* (
 ): Effect.fn.Return<string, KeystoneError.KeystoneError> {
   const said = Discovery.versionThree(authUrl)
   if (said !== undefined) return said
-  let url = Discovery.root(authUrl)
-  for (let redirects = 0; redirects <= 3; redirects++) {
-    const answer = yield* call(client, { method: "GET", url: `${url}/`, headers: { accept: "application/json" } })
-    const location = answer.headers["location"]
-    const target = location === undefined ? null : URL.parse(location, `${url}/`)
-    if (answer.status >= 301 && answer.status <= 308 && target !== null) {
-      url = Discovery.trimmed(target.href)
-      if (Discovery.versionThree(url) !== undefined) return url
-      continue
-    }
-    const found = Discovery.choose(url, parseJson(answer.text))
-    if (found !== undefined && "base" in found) return found.base
-    if (found !== undefined) {
-      return yield* KeystoneError.make("Unsupported", {
-        cloud: client.cloud,
-        message: `${url} offers only ${found.offered.join(", ")}: version 3 of Keystone is needed`
-      })
-    }
-    break
-  }
+  const url = Discovery.root(authUrl)
+  const answer = yield* call(client, { method: "GET", url: `${url}/`, headers: { accept: "application/json" } })
+  const found = Discovery.choose(url, parseJson(answer.text))
   // No versions document: some proxies hide it, and version 3 is there all the same.
-  return `${url}/v3`
+  if (found === undefined) return `${url}/v3`
+  if ("base" in found) return found.base
+  return yield* KeystoneError.make("Unsupported", {
+    cloud: client.cloud,
+    message: `${url} offers only ${found.offered.join(", ")}: version 3 of Keystone is needed`
+  })
 })
 
 /**

@@ -91,7 +91,8 @@ const once = Effect.fnUntraced(function* (
       Effect.mapError(lost),
       Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.fail(silent) })
     )
-  const words = short(clean(client, wordsOf(answer.text)))
+  // Only an error's words are for people: any other text may be a token.
+  const words = answer.status < 400 ? "" : short(clean(client, wordsOf(answer.text)))
   if (away.has(answer.status)) {
     const requestId = answer.headers["x-openstack-request-id"]
     const retryAfterMs = retryAfter(answer.headers["retry-after"], yield* Clock.currentTimeMillis)
