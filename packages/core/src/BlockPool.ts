@@ -53,6 +53,8 @@ export class BlockShare extends Context.Service<
      * dies with `BlockDefect`.
      */
     readonly take: Effect.Effect<Block>
+    /** How many blocks it is owed; no more than the pool has. */
+    readonly minimum: number
     /** How many blocks this share holds now. */
     readonly inUse: () => number
     /** Bytes in a block of this pool. */
@@ -241,6 +243,7 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
             (block) => Effect.map(block, (block) => block.release()),
             () => account.held < account.minimum || !accounts.has(account)
           ),
+          minimum: account.minimum,
           inUse: () => account.held,
           blockBytes: size
         })

@@ -17,7 +17,7 @@ import * as Queue from "effect/Queue"
 import type * as Cause from "effect/Cause"
 import * as Stream from "effect/Stream"
 import * as Bandwidth from "./Bandwidth.ts"
-import { BlockPool } from "./BlockPool.ts"
+import type { BlockPool } from "./BlockPool.ts"
 import * as Digest from "./Digest.ts"
 import type { Counters } from "./internal/attempt.ts"
 import * as Delivery from "./internal/delivery.ts"
@@ -101,15 +101,10 @@ export interface Planned {
   >
 }
 
-/** Blocks that a transfer is never denied: two being written, one held back at the end, one being read. */
-const minimumBlocks = 4
-
 /** The source opened and looked at, before any destination is asked. */
 const prepare = <RS, RD>(options: Options<RS, RD>) =>
   Effect.gen(function* () {
     const { source } = options
-    const pool = yield* BlockPool
-    const share = yield* pool.share(minimumBlocks)
     if (options.to.length !== 1 || (options.also?.length ?? 0) > 0) {
       return yield* Effect.fail(Problem.make("Unsupported", "several destinations are not supported yet"))
     }
@@ -123,7 +118,7 @@ const prepare = <RS, RD>(options: Options<RS, RD>) =>
     const read = Effect.gen(function* () {
       const info = yield* source.info
       if (info.size === 0 && options.allowEmpty !== true) return yield* Delivery.emptySource(source.uri)
-      const first = yield* Reading.open(source, share)
+      const first = yield* Reading.open(source)
       const size = info.size ?? first.wholeSize
       if (size === 0 && options.allowEmpty !== true) return yield* Delivery.emptySource(source.uri)
       const hints = source.hints === undefined ? {} : yield* source.hints
@@ -133,7 +128,7 @@ const prepare = <RS, RD>(options: Options<RS, RD>) =>
         ...(hints.diskFormat === undefined ? undefined : { diskFormat: hints.diskFormat }),
         ...(hints.containerFormat === undefined ? undefined : { containerFormat: hints.containerFormat })
       }
-      return { share, info, first, content }
+      return { info, first, content }
     })
     return yield* Effect.mapError(read, Problem.fromError)
   })
@@ -195,7 +190,7 @@ export const run = <RS = never, RD = never>(
           yield* announce(null)
           return yield* fail(prepared.failure, "none", false)
         }
-        const { content, first, info, share } = prepared.success
+        const { content, first, info } = prepared.success
         yield* announce(content.size ?? null)
         const store = stores[0]!
         const hasher = yield* Digest.Hasher
@@ -207,7 +202,6 @@ export const run = <RS = never, RD = never>(
             source,
             info,
             content,
-            share,
             bandwidth: yield* root.child({}),
             store,
             settings: {

@@ -65,5 +65,7 @@ export const makeAlone = async (
   load: (module: string) => Promise<unknown>
 ): Promise<WasmHash> => {
   const { file, make } = recipes[algorithm]
-  return make((await load(`hash-wasm/dist/${file}.umd.min.js`)) as HashWasm)
+  const module = (await load(`hash-wasm/dist/${file}.umd.min.js`)) as HashWasm & { readonly default?: HashWasm }
+  // A CommonJS module: its exports are the default export of what `import` gives.
+  return make(module.default ?? module)
 }

@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
-import type { BlockShare } from "../BlockPool.ts"
+import type { BlockPool } from "../BlockPool.ts"
 import type { Node } from "../Bandwidth.ts"
 import type { Algorithm, Digests } from "../Digest.ts"
 import type * as Receipt from "../Receipt.ts"
@@ -35,7 +35,6 @@ export interface Job<RS, RD> {
   readonly source: Source<RS>
   readonly info: Info
   readonly content: Content
-  readonly share: BlockShare["Service"]
   readonly bandwidth: Node
   readonly store: Store<RD>
   readonly settings: Settings
@@ -84,7 +83,10 @@ type Next =
 /** A body that the store has not refused clearly may still be on its way in: how often to look whether it has ended. */
 const lookEveryMs = 250
 
-export const run = <RS, RD>(job: Job<RS, RD>, state: State): Effect.Effect<Verdict, never, RS | RD | Scope.Scope> =>
+export const run = <RS, RD>(
+  job: Job<RS, RD>,
+  state: State
+): Effect.Effect<Verdict, never, RS | RD | BlockPool | Scope.Scope> =>
   Effect.gen(function* () {
     const { settings, source } = job
     let reading = job.first
@@ -144,10 +146,7 @@ export const run = <RS, RD>(job: Job<RS, RD>, state: State): Effect.Effect<Verdi
       // A body is made of a reading of the source that nobody has had a block of.
       if (reading.consumed()) {
         if (!source.replayable) return yield* Effect.die(new Error("a consumed source was to be sent again"))
-        yield* reading.close
-        const again = yield* step(
-          Effect.andThen(Attempt.checkUnchanged(source, job.info), Reading.open(source, job.share))
-        )
+        const again = yield* step(Effect.andThen(Attempt.checkUnchanged(source, job.info), Reading.open(source)))
         if (Exit.isFailure(again)) return yield* bad(Problem.fromExit(again), false)
         reading = again.value
       }
@@ -172,6 +171,8 @@ export const run = <RS, RD>(job: Job<RS, RD>, state: State): Effect.Effect<Verdi
         })
       )
       if (Exit.hasInterrupts(outcome.exit)) return yield* Effect.interrupt
+      // Blocks that were under way when the attempt ended come back now, before anybody waits for some.
+      if (reading.consumed()) yield* reading.close
       if (outcome.content !== undefined) state.content = outcome.content
       const content = outcome.content
       const sent = state.bytesSent > sentBefore
@@ -335,7 +336,7 @@ const verdict = <RS, RD>(
   content: { readonly size: number; readonly digests: Digests },
   object: StoredObject,
   bad: (problem: Problem.Problem, keep: boolean, object?: StoredObject) => Effect.Effect<Verdict>
-): Effect.Effect<Verdict, never, RS> =>
+): Effect.Effect<Verdict, never, RS | BlockPool> =>
   Effect.gen(function* () {
     const same = judge(content, object)
     if (same._tag === "SizeDiffers") return yield* bad(Problem.make("SizeMismatch", same.message), false, object)
@@ -344,7 +345,7 @@ const verdict = <RS, RD>(
       Effect.gen(function* () {
         yield* session.checkPlace(object)
         if (job.settings.verify === "source") {
-          yield* Verify.source(job.source, job.info, job.share, content)
+          yield* Verify.source(job.source, job.info, content)
         }
         const readBack =
           job.settings.verify === "destination"

@@ -1,6 +1,7 @@
 /**
  * One opening of a source: its first bytes are looked at before anything is asked of a store, and the very same
- * blocks are then the beginning of the body.
+ * blocks are then the beginning of the body. It has a share of the pool of its own, so that when it is closed every
+ * block comes back, wherever on its way it was.
  */
 import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -9,15 +10,15 @@ import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Block } from "../Block.ts"
-import { BlockShare } from "../BlockPool.ts"
+import { BlockPool, BlockShare } from "../BlockPool.ts"
 import type { Source } from "../Source.ts"
 import type { SourceError } from "../SourceError.ts"
 
 /** Bytes of the head that formats are recognised by. */
 export const headBytes = 64 * 1024
 
-/** Blocks that may be held for the head: a slow source gives small ones. */
-const headBlocks = 3
+/** Blocks that may be held for the head: a slow source gives small ones. One of the share's must stay free. */
+const headBlocks = (share: BlockShare["Service"]) => Math.max(1, Math.min(3, share.minimum - 1))
 
 export interface Reading {
   /** Up to 64 KiB, in memory of their own. */
@@ -30,12 +31,14 @@ export interface Reading {
   readonly close: Effect.Effect<void>
 }
 
-export const open = <R>(
-  source: Source<R>,
-  share: BlockShare["Service"]
-): Effect.Effect<Reading, SourceError, R | Scope.Scope> =>
+/** Blocks that a reading is never denied: two being written, one held back at the end, one being read. */
+export const minimumBlocks = 4
+
+export const open = <R>(source: Source<R>): Effect.Effect<Reading, SourceError, R | BlockPool | Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Scope.fork(yield* Effect.scope)
+    const pool = yield* BlockPool
+    const share = yield* Scope.provide(pool.share(minimumBlocks), scope)
     const context = yield* Effect.context<R>()
     const pull = (yield* Stream.toPull(source.open(0)).pipe(
       Scope.provide(scope),
@@ -48,11 +51,12 @@ export const open = <R>(
       void
     >
 
+    const most = headBlocks(share)
     const held: Array<Block> = []
     let bytes = 0
     let ended = false
     let consumed = false
-    while (bytes < headBytes && held.length < headBlocks && !ended) {
+    while (bytes < headBytes && held.length < most && !ended) {
       yield* Effect.matchCauseEffect(provided, {
         onSuccess: (blocks) =>
           Effect.sync(() => {
@@ -87,9 +91,6 @@ export const open = <R>(
       wholeSize: ended ? bytes : undefined,
       consumed: () => consumed,
       stream: Stream.fromPull(Effect.succeed(next)),
-      close: Effect.suspend(() => {
-        for (const block of held.splice(0)) block.release()
-        return Scope.close(scope, Exit.void)
-      })
+      close: Scope.close(scope, Exit.void)
     }
   })

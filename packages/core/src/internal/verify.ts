@@ -2,7 +2,6 @@
  * The two verifications that read again: the source, and the destination.
  */
 import * as Effect from "effect/Effect"
-import type { BlockShare } from "../BlockPool.ts"
 import * as BlockPool from "../BlockPool.ts"
 import * as Blocks from "../Blocks.ts"
 import * as Digest from "../Digest.ts"
@@ -12,6 +11,7 @@ import * as SourceError from "../SourceError.ts"
 import type { Session } from "../Store.ts"
 import * as StoreError from "../StoreError.ts"
 import { checkUnchanged } from "./attempt.ts"
+import { minimumBlocks } from "./reading.ts"
 
 interface Read {
   readonly size: number
@@ -27,10 +27,11 @@ const algorithmsOf = (content: Read) => Digest.algorithms.filter((name) => conte
 export const source = <R>(
   self: Source<R>,
   info: Info,
-  share: BlockShare["Service"],
   content: Read
-): Effect.Effect<void, SourceError.SourceError | Digest.DigestError, R> =>
+): Effect.Effect<void, SourceError.SourceError | Digest.DigestError, R | BlockPool.BlockPool> =>
   Effect.gen(function* () {
+    const pool = yield* BlockPool.BlockPool
+    const share = yield* pool.share(minimumBlocks)
     let digests: Digest.Digests = {}
     yield* checkUnchanged(self, info)
     yield* Blocks.runRelease(
@@ -40,7 +41,7 @@ export const source = <R>(
           return Effect.void
         })
       )
-    ).pipe(Effect.provideService(BlockPool.BlockShare, share), Effect.scoped)
+    ).pipe(Effect.provideService(BlockPool.BlockShare, share))
     const wrong = different(content.digests, digests)
     if (wrong !== undefined) {
       return yield* SourceError.make("SourceChanged", {
@@ -48,7 +49,7 @@ export const source = <R>(
         message: `read again, the source's ${wrong} is ${digests[wrong]}; ${content.digests[wrong]} was sent`
       })
     }
-  }) as Effect.Effect<void, SourceError.SourceError | Digest.DigestError, R>
+  }).pipe(Effect.scoped) as Effect.Effect<void, SourceError.SourceError | Digest.DigestError, R | BlockPool.BlockPool>
 
 /** Reads the object back and compares it with what was sent; gives the algorithms that were equal. */
 export const destination = (
