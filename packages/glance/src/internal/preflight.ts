@@ -43,6 +43,10 @@ const checkStore = (site: Site, store: string): Effect.Effect<void, Fault.Fault>
 const savingMs = 15_000
 const lookEveryMs = 500
 
+/** A page for people, perhaps, that some other server gives to everybody. */
+export const noRecord = (what: string): Fault.Fault =>
+  Fault.make("Rejected", `${what}: the answer is no image record; is this the image service's endpoint?`)
+
 export const get = (api: Api, id: string, what: string): Effect.Effect<Image.ImageRecord | undefined, Fault.Fault> =>
   Effect.gen(function* () {
     const reply = yield* api.call({
@@ -53,12 +57,7 @@ export const get = (api: Api, id: string, what: string): Effect.Effect<Image.Ima
     })
     if (reply.status === 404) return undefined
     const record = Image.decode(reply.json)
-    if (record === undefined) {
-      return yield* Fault.make(
-        "Rejected",
-        `${what}: the answer is no image record; is this the image service's endpoint?`
-      )
-    }
+    if (record === undefined) return yield* noRecord(what)
     return record
   })
 

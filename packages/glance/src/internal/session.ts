@@ -88,7 +88,9 @@ export const make = (api: Api, site: Site, { content, image: options, uri, wante
         })
       )
       if (Result.isSuccess(result) && result.success.status !== 409) {
-        state.id = Image.decode(result.success.json)?.id ?? id
+        const record = Image.decode(result.success.json)
+        if (record === undefined) return yield* Preflight.noRecord(what)
+        state.id = record.id
         state.made = "yes"
         return
       }

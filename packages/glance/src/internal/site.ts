@@ -172,8 +172,12 @@ const make = (api: Api, known: Known): Site => {
         what: "the images cannot be listed",
         accept: untold.filter((status) => status !== 401)
       })
-      const newest = Image.decodeList(reply.json)?.[0]
-      return newest === undefined ? undefined : Image.algorithm(newest)
+      if (reply.status !== 200) return undefined
+      const images = Image.decodeList(reply.json)
+      if (images === undefined) {
+        return yield* Fault.make("Rejected", "the list of images is not one; is this the image service's endpoint?")
+      }
+      return images[0] === undefined ? undefined : Image.algorithm(images[0])
     })
   )
 
