@@ -107,7 +107,9 @@ export const issue = Effect.fnUntraced(function* (
     })
   }
   if (answer.status !== 200 && answer.status !== 201) {
-    return yield* refusal(client, base, answer, Auth.describe(identity, scope))
+    // A token that it cannot read is a 404 to Keystone, in its own JSON.
+    const unread = identity._tag === "Token" && property(parseJson(answer.text), "error", "code") === 404
+    return yield* refusal(client, base, answer, Auth.describe(identity, scope), unread || answer.status === 401)
   }
   const value = answer.headers["x-subject-token"]
   const token = value === undefined ? undefined : read(Redacted.make(value), answer)
@@ -185,17 +187,24 @@ const notKeystone = (client: Client, base: string, answer: Answer): KeystoneErro
     ...requestIdOf(answer)
   })
 
-const refusal = (client: Client, base: string, answer: Answer, asked: string): KeystoneError.KeystoneError => {
+const refusal = (
+  client: Client,
+  base: string,
+  answer: Answer,
+  asked: string,
+  wrongIdentity = answer.status === 401
+): KeystoneError.KeystoneError => {
   const { status, words } = answer
   const fields = { cloud: client.cloud, status, ...requestIdOf(answer) }
   const said = `status ${status}${words === "" ? "" : `: ${words}`}`
   const location = URL.parse(answer.headers["location"] ?? "", base)
+  if (wrongIdentity) {
+    return KeystoneError.make("Unauthorized", {
+      ...fields,
+      message: `sign-in refused (${said}); check ${asked}, and auth_url ${base}`
+    })
+  }
   switch (status) {
-    case 401:
-      return KeystoneError.make("Unauthorized", {
-        ...fields,
-        message: `sign-in refused (${said}); check ${asked}, and auth_url ${base}`
-      })
     case 403:
       return KeystoneError.make("Forbidden", { ...fields, message: `sign-in forbidden (${said}); check ${asked}` })
     case 404:

@@ -479,6 +479,20 @@ describe("a token given", () => {
     }).pipe(Effect.provide(transport))
   )
 
+  it.effect("that Keystone cannot read is a 404 to it, and Unauthorized here", () =>
+    Effect.gen(function* () {
+      const keystone = yield* FakeKeystone.make
+      const session = yield* open(clouds(keystone, given, settings))
+      const missing = FakeKeystone.json(404, { error: { code: 404, message: "Could not recognize Fernet token" } })
+      keystone.script = ({ method }) => (method === "POST" ? missing : FakeKeystone.unauthorized)
+      const error = yield* Effect.flip(session.token)
+      assert.strictEqual(error.reason._tag, "Unauthorized")
+      assert.include(error.message, "status 404: Could not recognize Fernet token")
+      keystone.script = () => ({ status: 404, body: "<html><title>Not Found</title></html>" })
+      assert.strictEqual((yield* Effect.flip(session.token)).reason._tag, "NotFound")
+    }).pipe(Effect.provide(transport))
+  )
+
   it.effect("that has ended is Unauthorized, after a service's 401 too", () =>
     Effect.gen(function* () {
       const keystone = yield* FakeKeystone.make

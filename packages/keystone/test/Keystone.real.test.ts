@@ -53,12 +53,30 @@ describe.skipIf(env("KEYSTONE") === "")("Keystone 30", () => {
 
   it.live("domains left out: the one called default", () => works({ ...demo, project_name: "demo" }))
 
-  it.live("an application credential, by id and by name", () =>
+  it.live("an application credential, by its id", () =>
     Effect.gen(function* () {
       const secret = { application_credential_secret: env("APP_CREDENTIAL_SECRET") }
       const type = { auth_type: "v3applicationcredential" }
       yield* works({ ...secret, application_credential_id: env("APP_CREDENTIAL_ID") }, type)
     })
+  )
+
+  it.live("an application credential, by its name and its user's", () =>
+    Effect.gen(function* () {
+      const opened = yield* works({ ...demo, ...project })
+      const headers = { ...opened.authHeaders(yield* opened.token), "content-type": "application/json" }
+      const name = `named-${process.pid}`
+      const url = `${env("KEYSTONE")}/users/${env("USER_ID")}/application_credentials`
+      const body = JSON.stringify({ application_credential: { name, secret: "named-secret" } })
+      const made = yield* Effect.promise(() => fetch(url, { method: "POST", headers, body }))
+      assert.strictEqual(made.status, 201)
+      const auth = {
+        application_credential_name: name,
+        application_credential_secret: "named-secret",
+        username: "demo"
+      }
+      yield* works(auth, { auth_type: "v3applicationcredential" })
+    }).pipe(Effect.provide(transport))
   )
 
   it.live("a token: exchanged for the scope, or as it is", () =>
@@ -132,23 +150,20 @@ describe.skipIf(env("KEYSTONE") === "")("Keystone 30", () => {
         const opened = yield* session(auth, more)
         const error = yield* Effect.flip(opened.token)
         assert.strictEqual(error.reason._tag, "Unauthorized", error.message)
-        assert.strictEqual(error.status, 401)
         assert.match(error.requestId ?? "", /^req-/)
         assert.include(error.message, check)
-        assert.include(error.message, "requires authentication")
+        assert.match(error.message, /status 401: The request you have made requires authentication|status 404: .*token/)
         assert.notInclude(error.message, "wrong-secret")
       }
     }).pipe(Effect.provide(transport))
   )
 
-  it.live("a region or an interface that is not there: NotFound, and what is there", () =>
+  it.live("a region that is not there: NotFound, and what is there", () =>
     Effect.gen(function* () {
-      for (const more of [{ region_name: "Elsewhere" }, { interface: "admin" }]) {
-        const opened = yield* session({ ...demo, ...project }, more)
-        const error = yield* Effect.flip(opened.endpoint("image"))
-        assert.strictEqual(error.reason._tag, "NotFound")
-        assert.include(error.message, "it has public in RegionOne")
-      }
+      const elsewhere = yield* session({ ...demo, ...project }, { region_name: "Elsewhere" })
+      const error = yield* Effect.flip(elsewhere.endpoint("image"))
+      assert.strictEqual(error.reason._tag, "NotFound")
+      assert.match(error.message, /no public in region Elsewhere endpoint for image: it has .*public in RegionOne/)
       const unscoped = yield* session(demo)
       assert.include((yield* Effect.flip(unscoped.endpoint("image"))).message, "the token is for no project")
     }).pipe(Effect.provide(transport))

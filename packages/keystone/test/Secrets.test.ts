@@ -104,8 +104,9 @@ const everything = Effect.fnUntraced(function* (keystone: FakeKeystone.FakeKeyst
   if (Exit.isFailure(session)) return seen
   const { value } = session
   const token = yield* Effect.exit(value.token)
-  seen.push(token, yield* Effect.exit(value.endpoint("nothing")), yield* Effect.exit(value.owner), value)
+  seen.push(token, value)
   if (Exit.isSuccess(token)) {
+    seen.push(yield* Effect.exit(value.endpoint("nothing")), yield* Effect.exit(value.owner))
     seen.push(yield* Effect.exit(value.invalidate(token.value)))
     seen.push(
       yield* Effect.exit(
