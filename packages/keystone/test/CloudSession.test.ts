@@ -4,14 +4,18 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
-import type { CloudSession, TokenValue } from "@headrace/keystone/CloudSession"
+import { Transport, TransportError, type Tls } from "@headrace/core/Transport"
+import * as CloudConfig from "@headrace/keystone/CloudConfig"
+import * as CloudSession from "@headrace/keystone/CloudSession"
 import type { KeystoneError } from "@headrace/keystone/KeystoneError"
 import * as FakeKeystone from "./support/FakeKeystone.ts"
+import * as MemoryHost from "./support/MemoryHost.ts"
 import { clouds, driven, open, settle, transport } from "./support/Sessions.ts"
 
-const value = (token: TokenValue): string | undefined => (token === undefined ? undefined : Redacted.value(token))
+const value = (token: CloudSession.TokenValue): string | undefined =>
+  token === undefined ? undefined : Redacted.value(token)
 
-const plainToken = (session: CloudSession) => Effect.map(session.token, value)
+const plainToken = (session: CloudSession.CloudSession) => Effect.map(session.token, value)
 
 const errorOf = (exit: Exit.Exit<unknown, KeystoneError>): KeystoneError => {
   const reason = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
@@ -633,5 +637,41 @@ describe("clouds without Keystone", () => {
       const error = yield* Effect.flip(session.invalidate(token))
       assert.include(error.message, "there is no auth_url to get another")
     }).pipe(Effect.provide(transport))
+  )
+})
+
+describe("how connections are secured", () => {
+  it.effect("Keystone is asked with the cloud's certificates, and services are to be", () =>
+    Effect.gen(function* () {
+      const asked: Array<Tls | undefined> = []
+      const file = JSON.stringify({
+        clouds: {
+          prod: {
+            auth: { auth_url: "https://k", username: "u", password: "p" },
+            cacert: "/ca.pem",
+            cert: "/c.pem",
+            key: "/k.pem"
+          }
+        }
+      })
+      const files = { "/work/clouds.yaml": file, "/ca.pem": "CA", "/c.pem": "CERT", "/k.pem": "KEY" }
+      const session = yield* CloudConfig.load("prod").pipe(
+        Effect.provide(MemoryHost.layer({ files })),
+        Effect.flatMap(CloudSession.make),
+        Effect.provideService(Transport, {
+          send: (request) => {
+            asked.push(request.tls)
+            const reason = { _tag: "InvalidConfig" } as const
+            return Effect.fail(new TransportError({ reason, message: "bad CA", phase: "connect", bytesSent: 0 }))
+          }
+        })
+      )
+      const error = yield* Effect.flip(session.token)
+      assert.strictEqual(error.reason._tag, "InvalidConfig")
+      assert.strictEqual(error.message, "cloud prod: bad CA")
+      const tls = { verify: true, ca: "CA", cert: "CERT", key: "KEY" }
+      assert.deepStrictEqual(asked, [tls])
+      assert.deepStrictEqual(session.tls, tls)
+    })
   )
 })
