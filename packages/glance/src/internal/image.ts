@@ -89,7 +89,10 @@ export const inspection = (record: ImageRecord): Inspection => {
       return { _tag: "Absent" }
     case "active":
     case "deactivated":
-      return { _tag: "Stored", object: stored(record) }
+      // A real service knows the size of what is active. Without it nothing could be compared, and nothing is believed.
+      return record.size === undefined
+        ? { _tag: "Spoiled", why: `it is ${record.status}, but without a size` }
+        : { _tag: "Stored", object: stored(record) }
     default:
       return { _tag: "Spoiled", why: `its status is ${record.status}` }
   }
