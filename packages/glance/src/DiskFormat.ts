@@ -122,8 +122,9 @@ export const check = (declared: string, head: Uint8Array, inspector: Inspector):
   if (finding?.unsafe === undefined) return accept
   const why = `the ${actual === "gpt" ? "disk" : actual} image cannot be stored safely: ${finding.unsafe}`
   if (finding.format === "gpt") {
-    if (inspector === "strict") return refuse(why)
-    notes.push(`${why}; Glance from release 33 on refuses it`)
+    const since = `${why}; Glance from release 33 on refuses it (a kernel is disk_format aki)`
+    if (inspector === "strict") return refuse(since)
+    notes.push(since)
     return accept
   }
   return finding.unusable && declared === finding.format ? refuse(why) : object(why)

@@ -10,6 +10,7 @@ import * as Catalog from "@headrace/keystone/Catalog"
 import * as Clouds from "@headrace/keystone/Clouds"
 import type { KeystoneError } from "@headrace/keystone/KeystoneError"
 import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
 import * as Redacted from "effect/Redacted"
 
 /**
@@ -21,7 +22,7 @@ import * as Redacted from "effect/Redacted"
 export interface GlanceAccess {
   /** The endpoint without `/v2` and without a slash at its end. */
   readonly base: string
-  /** Tells accounts apart: what is learnt of a service with one is not taken for true with another. Never shown. */
+  /** Tells accounts apart: what is learnt of a service with one is not taken for true with another. Holds no secret. */
   readonly account: string
   /** A token with enough life left to begin a request; `undefined` where the service wants none. */
   readonly token: Effect.Effect<Redacted.Redacted | undefined, KeystoneError>
@@ -59,7 +60,7 @@ export const make = (options: {
   readonly tls?: Tls | undefined
 }): GlanceAccess => ({
   base: Catalog.imageBase(options.endpoint),
-  account: options.token === undefined ? "" : Redacted.value(options.token),
+  account: options.token === undefined ? "" : String(Hash.string(Redacted.value(options.token))),
   token: Effect.succeed(options.token),
   renew: () => Effect.succeed(false),
   tls: options.tls

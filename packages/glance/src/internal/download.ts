@@ -2,7 +2,6 @@
  * The data of an image as a stream. A lost connection is taken up again where it was, if the image's back end can
  * read from there; some can (files, Cinder), others answer 400 (RBD, S3, Swift), and a cache in front answers 200.
  */
-import * as Fault from "./fault.ts"
 import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,6 +11,7 @@ import * as Stream from "effect/Stream"
 import type { Response } from "@headrace/core/Transport"
 import * as Answer from "./answer.ts"
 import type { Api } from "./api.ts"
+import * as Fault from "./fault.ts"
 
 type Chunks = Arr.NonEmptyReadonlyArray<Uint8Array>
 type BytesPull = Pull.Pull<Chunks, Fault.Fault, void>

@@ -246,7 +246,10 @@ export const make = (api: Api, site: Site, { content, image: options, uri, wante
               `image ${id} cannot be declared as ${state.ready.diskFormat}`
             )
           }
-          return yield* fault
+          // What we made ourselves is deleted.
+          return yield* given && fault.reason === "UnsupportedFormat"
+            ? Fault.make(fault.reason, `${fault.message}; the image takes no data any more, delete it`, fieldsOf(fault))
+            : fault
         }
         // Refused twice in a row, the second time with a new token: a third one will not help.
         const again = !state.refused && (yield* api.renew(signed.token))
