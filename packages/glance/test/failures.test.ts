@@ -22,11 +22,11 @@ interface Row {
   readonly image?: GlanceStore.ImageOptions
   readonly transfer?: Partial<Transfer.Options>
   /** The reason of the failure; none: the upload is verified. */
-  readonly reason?: string
+  readonly reason?: string | undefined
   /** PUTs that reached the service. */
   readonly uploads?: number
   /** What is left, as a pattern. */
-  readonly left?: RegExp
+  readonly left?: RegExp | undefined
   readonly manners?: ReadonlyArray<"eventlet" | "uwsgi">
 }
 
@@ -50,7 +50,8 @@ const answers = (
         headers: [["Content-Type", "text/html"]]
       }
     ],
-    ...(reason === undefined ? undefined : { reason, left: /^none$/ }),
+    reason,
+    left: reason === undefined ? undefined : /^none$/,
     uploads: more.uploads ?? (reason === undefined ? 2 : 1)
   }))
 
