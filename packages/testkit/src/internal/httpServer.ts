@@ -128,7 +128,8 @@ const serveOne = async (
   await sendAnswer(wire, manner, head, answer, close)
   if (close) {
     finished()
-    await wire.halfClose()
+    // uWSGI closes its descriptor and no more: with bytes unread that is a reset
+    if (manner.name === "eventlet") await wire.halfClose()
     wire.close()
     return false
   }
