@@ -1,291 +1,200 @@
 /**
- * HTTP on `node:http` and `node:https`: bodies of pooled blocks with two writes outstanding, `Content-Length` enforced,
- * early answers read, `Expect: 100-continue` with a short adaptive wait, stall and answer timeouts. Control calls go
- * over kept connections; a kept connection that the server has closed costs no attempt.
+ * HTTP on `node:http`: bodies of pooled blocks with two writes outstanding, `Content-Length` enforced in both
+ * directions, answers found also when the write fails first, `Expect: 100-continue` with a short adaptive wait, stall
+ * and answer timeouts, proxies as curl takes them from the environment.
  *
- * A `POST` is sent once more when the kept connection it was written to turns out to be dead before any byte of an
- * answer: callers must make their `POST`s safe to repeat (Headrace presets the ids of what it creates).
+ * Requests without a body, or with at most 1 MiB in memory, use kept connections. When such a connection turns out to
+ * be dead before any byte of an answer, the request is sent once more on a fresh one, a `POST` too: callers make
+ * their `POST`s safe to repeat (Headrace presets the ids of what it creates).
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
-import * as http from "node:http"
-import * as https from "node:https"
-import { type BlocksBody, type Request, type Response, Transport, TransportError } from "@headrace/core/Transport"
-import { Agents, knowsProxies, proxyVariables } from "./internal/agents.ts"
-import { BodyWriter } from "./internal/bodyWriter.ts"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { validateHeaderName, validateHeaderValue } from "node:http"
+import { type Request, type Response, Transport, TransportError } from "@headrace/core/Transport"
+import type { Piece } from "./internal/bodyWriter.ts"
+import type { Route } from "./internal/connect.ts"
+import { Connections } from "./internal/connections.ts"
+import { type Exchange, exchange, failure, type Wire } from "./internal/exchange.ts"
 import { Expectations } from "./internal/expectation.ts"
-import { describe } from "./internal/messages.ts"
-import { followable, redirected } from "./internal/redirect.ts"
-import { response } from "./internal/response.ts"
+import { proxyFor } from "./internal/proxy.ts"
+import { redirected } from "./internal/redirect.ts"
+import { Trusts } from "./internal/trust.ts"
 
-/** A connection must be made in this time; the look-up of the name and the TLS handshake count. */
-const connectMs = 30_000
 const defaultMs = 60_000
 
-/** Bodies from this size on are announced with `Expect: 100-continue`. */
-const expectFromBytes = 1024 * 1024 + 1
+/** Bodies up to this size are small: sent on kept connections, and without asking first. */
+const smallBytes = 1024 * 1024
 
-interface Wire {
-  readonly agents: Agents
-  readonly expectations: Expectations
+const mostRedirects = 5
+
+/** The transport's own: they say how the body is framed and what becomes of the connection. */
+const framing = new Set([
+  "connection",
+  "content-length",
+  "expect",
+  "host",
+  "keep-alive",
+  "transfer-encoding",
+  "upgrade"
+])
+
+const invalid = (message: string, cause?: unknown) => failure("InvalidConfig", "connect", 0, message, cause)
+
+const parse = (text: string): URL | TransportError => {
+  if (!URL.canParse(text)) return invalid("the URL of a request is not valid")
+  const url = new URL(text)
+  return url.protocol === "http:" || url.protocol === "https:"
+    ? url
+    : invalid(`cannot speak '${url.protocol}' (allowed: http:, https:)`)
 }
 
-const failure = (
-  tag: TransportError["reason"]["_tag"],
-  phase: TransportError["phase"],
-  bytesSent: number,
-  message: string,
-  cause?: unknown
-) => new TransportError({ reason: { _tag: tag }, phase, bytesSent, message, cause })
+const basic = (url: URL): string =>
+  `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString("base64")}`
 
-const parse = (request: Request<unknown, unknown>): URL | TransportError => {
-  if (!URL.canParse(request.url)) return failure("InvalidConfig", "connect", 0, "the URL of a request is not valid")
-  const url = new URL(request.url)
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
-    return failure("InvalidConfig", "connect", 0, `cannot speak '${url.protocol}' (allowed: http:, https:)`)
-  }
+const headersFor = <E, R>(request: Request<E, R>, route: Route): Record<string, string> | TransportError => {
+  const headers: Record<string, string> = {}
+  const names = new Set<string>()
   for (const [name, value] of Object.entries(request.headers)) {
     try {
-      http.validateHeaderName(name)
-      http.validateHeaderValue(name, value)
+      validateHeaderName(name)
+      validateHeaderValue(name, value)
     } catch {
-      return failure("InvalidConfig", "connect", 0, `the value of header '${name}' has characters that cannot be sent`)
+      return invalid(`header '${name.replaceAll(/[^\x21-\x7e]/g, "?")}' has characters that cannot be sent`)
     }
+    if (framing.has(name.toLowerCase())) continue
+    headers[name] = value
+    names.add(name.toLowerCase())
   }
-  return url
+  headers["Host"] = route.url.host
+  headers["Connection"] = "keep-alive"
+  if (!names.has("user-agent")) headers["User-Agent"] = "headrace"
+  if (!names.has("accept")) headers["Accept"] = "*/*"
+  if (!names.has("authorization") && (route.url.username !== "" || route.url.password !== "")) {
+    headers["Authorization"] = basic(route.url)
+  }
+  if (route.proxy?.authorization !== undefined && route.url.protocol === "http:") {
+    headers["Proxy-Authorization"] = route.proxy.authorization
+  }
+  return headers
 }
 
-interface Started {
-  readonly request: http.ClientRequest
-  /** Completes with the answer, or fails when there will be none. */
-  readonly answer: Promise<http.IncomingMessage>
-  readonly continued: Promise<void>
-}
-
-const start = (
-  url: URL,
-  request: Request<unknown, unknown>,
-  headers: Record<string, string>,
-  agent: http.Agent
-): Started => {
-  const made = (url.protocol === "https:" ? https : http).request(url, { method: request.method, headers, agent })
-  const continued = new Promise<void>((resolve) => made.once("continue", resolve))
-  const answer = new Promise<http.IncomingMessage>((resolve, reject) => {
-    made.once("response", resolve)
-    made.once("error", reject)
-    made.once("close", () => reject(new Error("the connection was closed without an answer")))
-  })
-  answer.catch(() => {})
-  made.once("socket", (socket) => {
-    if (!socket.connecting) return
-    const giveUp = setTimeout(
-      () => made.destroy(Object.assign(new Error("the connection timed out"), { code: "ETIMEDOUT" })),
-      connectMs
-    )
-    const done = () => clearTimeout(giveUp)
-    socket.once(url.protocol === "https:" ? "secureConnect" : "connect", done)
-    socket.once("close", done)
-  })
-  // After the answer, errors are those of reading it, which the response reports.
-  made.on("error", () => {})
-  return { request: made, answer, continued }
-}
-
-const acquire = (make: () => Started): Effect.Effect<Started, TransportError, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.try({
-      try: make,
-      catch: (cause) => failure("InvalidConfig", "connect", 0, describe(cause), cause)
-    }),
-    ({ request }) =>
-      Effect.sync(() => {
-        if (!request.writableFinished || request.reusedSocket === false) request.destroy()
-      })
-  )
-
-const withHost = (url: URL, cause: unknown) => `${url.host}: ${describe(cause)}`
-
-/** Waits for the answer, for so long. */
-const awaitAnswer = (
-  url: URL,
-  started: Started,
-  timeoutMs: number,
-  sent: () => number,
-  phase: TransportError["phase"]
-): Effect.Effect<http.IncomingMessage, TransportError> =>
-  Effect.tryPromise({
-    try: () => started.answer,
-    catch: (cause) => failure("ConnectionLost", phase, sent(), withHost(url, cause), cause)
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: timeoutMs,
-      orElse: () =>
-        Effect.fail(
-          failure("Stalled", phase, sent(), `${url.host}: no answer within ${Math.round(timeoutMs / 1000)} s`)
-        )
+/** Memory in pieces that are written as blocks are. */
+const piecesOf = (bytes: Uint8Array): Stream.Stream<Piece> =>
+  Stream.range(0, Math.ceil(bytes.byteLength / smallBytes) - 1).pipe(
+    Stream.map((i) => {
+      const piece = bytes.subarray(i * smallBytes, (i + 1) * smallBytes)
+      return { bytes: piece, length: piece.byteLength, release: () => {} }
     })
   )
 
-/** A request whose body, if any, is small and in memory. */
-const sendSmall = (
-  wire: Wire,
-  url: URL,
-  request: Request<unknown, unknown>
-): Effect.Effect<Response, TransportError, Scope.Scope> =>
+const framed = <E, R>(request: Request<E, R>): Pick<Exchange<E, R>, "body" | "small"> => {
+  const { body } = request
+  if (body === undefined) return { body: undefined, small: true }
+  if (body._tag === "Blocks") return { body, small: false }
+  const length = body.bytes.byteLength
+  return {
+    body: { stream: length === 0 ? Stream.empty : piecesOf(body.bytes), length },
+    small: length <= smallBytes
+  }
+}
+
+const framingHeaders = (
+  method: string,
+  body: { readonly length: number | undefined } | undefined
+): Record<string, string> => {
+  if (body !== undefined) {
+    return body.length === undefined ? { "Transfer-Encoding": "chunked" } : { "Content-Length": String(body.length) }
+  }
+  return method === "POST" || method === "PUT" || method === "PATCH" ? { "Content-Length": "0" } : {}
+}
+
+/**
+ * Makes the transport. `env` has the proxy variables; they are those of the process unless given.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options?: {
+  readonly env?: Readonly<Record<string, string | undefined>>
+}): Effect.Effect<Transport["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
-    const bytes = request.body?._tag === "Bytes" ? request.body.bytes : undefined
-    const headers = {
-      ...request.headers,
-      ...(bytes === undefined ? undefined : { "content-length": String(bytes.byteLength) })
-    }
-    const stallMs = request.stallMs ?? defaultMs
-    const attempt = (agent: http.Agent) =>
+    const env = options?.env ?? process.env
+    const wire: Wire = { connections: new Connections(), expectations: new Expectations() }
+    let trusts: Trusts | undefined
+    yield* Effect.addFinalizer(() => Effect.sync(() => wire.connections.close()))
+
+    const routeTo = <E, R>(url: URL, request: Request<E, R>): Effect.Effect<Route, TransportError> =>
       Effect.gen(function* () {
-        const startedAt = performance.now()
-        const started = yield* acquire(() => start(url, request, headers, agent))
-        started.request.end(bytes)
-        const incoming = yield* awaitAnswer(
-          url,
-          started,
-          request.answerMs ?? defaultMs,
-          () => bytes?.byteLength ?? 0,
-          started.request.socket?.connecting === false ? "answer" : "connect"
-        ).pipe(Effect.mapError((error) => ({ error, dead: started.request.reusedSocket })))
-        wire.expectations.controlCall(url.origin, performance.now() - startedAt)
-        if (bytes !== undefined) request.onSent?.(bytes.byteLength)
-        return response({ incoming, host: url.host, early: false, bytesSent: bytes?.byteLength ?? 0, stallMs })
+        const proxy = proxyFor(env, url)
+        if (proxy !== undefined && "message" in proxy) return yield* invalid(proxy.message)
+        if (url.protocol === "http:") return { url, proxy, trust: undefined }
+        trusts ??= new Trusts(yield* Effect.promise(() => import("node:tls")))
+        const trust = trusts.of(request.tls ?? { verify: true })
+        if ("message" in trust) return yield* invalid(`${url.host}: ${trust.message}`, trust.cause)
+        return { url, proxy, trust }
       })
-    return yield* attempt(wire.agents.kept(url, request.tls)).pipe(
-      Effect.catch((failed) =>
-        failed instanceof TransportError
-          ? Effect.fail(failed)
-          : failed.dead && failed.error.reason._tag === "ConnectionLost"
-            ? attempt(wire.agents.fresh(url, request.tls))
-            : Effect.fail(failed)
-      ),
-      Effect.mapError((failed) => (failed instanceof TransportError ? failed : failed.error))
-    )
-  })
 
-/** Fails when no byte has moved for `stallMs`. */
-const watchStall = (url: URL, writer: BodyWriter, stallMs: number): Effect.Effect<never, TransportError> =>
-  Effect.gen(function* () {
-    let last = writer.moved
-    let at = performance.now()
-    while (true) {
-      yield* Effect.sleep(Math.min(1000, Math.max(20, stallMs / 10)))
-      const now = writer.moved
-      if (now !== last || writer.drained) {
-        last = now
-        at = performance.now()
-      } else if (performance.now() - at >= stallMs) {
-        const seconds = Math.round(stallMs / 100) / 10
-        return yield* failure("Stalled", "body", writer.handed, `${url.host}: no byte moved for ${seconds} s`)
-      }
-    }
-  })
-
-/** A request with a body of blocks, on a connection of its own. */
-const sendBlocks = <E, R>(
-  wire: Wire,
-  url: URL,
-  request: Request<E, R>,
-  body: BlocksBody<E, R>
-): Effect.Effect<Response, TransportError | E, R | Scope.Scope> =>
-  Effect.gen(function* () {
-    const stallMs = request.stallMs ?? defaultMs
-    const expects = body.length === undefined || body.length >= expectFromBytes
-    const headers = {
-      ...request.headers,
-      ...(body.length === undefined ? { "transfer-encoding": "chunked" } : { "content-length": String(body.length) }),
-      ...(expects ? { expect: "100-continue" } : undefined)
-    }
-    const started = yield* acquire(() => start(url, request, headers, wire.agents.fresh(url, request.tls)))
-    const writer = new BodyWriter(started.request, body.length, request.onSent ?? (() => {}))
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        started.request.destroy()
-        writer.releaseAll()
+    const sendTo = <E, R>(
+      url: URL,
+      request: Request<E, R>
+    ): Effect.Effect<Response, TransportError | E, R | Scope.Scope> =>
+      Effect.gen(function* () {
+        const route = yield* routeTo(url, request)
+        const headers = headersFor(request, route)
+        if (headers instanceof TransportError) return yield* headers
+        const { body, small } = framed(request)
+        const attempt = (expects: boolean) =>
+          exchange(wire, {
+            route,
+            method: request.method,
+            headers: {
+              ...headers,
+              ...framingHeaders(request.method, body),
+              ...(expects ? { Expect: "100-continue" } : undefined)
+            },
+            body,
+            small,
+            expects,
+            stallMs: request.stallMs ?? defaultMs,
+            answerMs: request.answerMs ?? defaultMs,
+            onSent: request.onSent ?? (() => {})
+          })
+        const expects =
+          body !== undefined &&
+          (body.length === undefined || body.length > smallBytes) &&
+          !wire.expectations.isRefused(url.origin)
+        const answer = yield* attempt(expects)
+        if (!expects || answer.status !== 417 || answer.bytesSent > 0) return answer
+        // It does not know expectations at all (RFC 9110 §15.5.18); the body has not been touched.
+        wire.expectations.refused(url.origin)
+        return yield* attempt(false)
       })
-    )
-    const lost = (phase: TransportError["phase"]) => (cause: unknown) =>
-      failure("ConnectionLost", phase, writer.handed, withHost(url, cause), cause)
-    const answered = (phase: TransportError["phase"]) =>
-      Effect.tryPromise({ try: () => started.answer, catch: lost(phase) })
-    const reply = (incoming: http.IncomingMessage, early: boolean) =>
-      response({ incoming, host: url.host, early, bytesSent: writer.handed, stallMs })
 
-    if (expects) {
-      started.request.flushHeaders()
-      const first = yield* Effect.raceFirst(
-        answered("connect"),
-        Effect.promise(() => started.continued).pipe(
-          Effect.tap(() => Effect.sync(() => wire.expectations.continued(url.origin))),
-          Effect.timeoutOption(wire.expectations.waitMs(url.origin, stallMs)),
-          Effect.as(undefined)
-        )
-      )
-      if (first !== undefined) return reply(first, true)
-    }
-
-    const sending = yield* Effect.forkChild(
-      Effect.raceFirst(
-        writer.run(body.stream, (message) => failure("ConnectionLost", "body", writer.handed, message)),
-        watchStall(url, writer, stallMs)
-      ),
-      { startImmediately: true }
-    )
-    const first = yield* Effect.exit(
-      Effect.raceFirst(
-        Effect.map(answered("body"), (incoming) => ({ incoming })),
-        Effect.as(Fiber.join(sending), { incoming: undefined })
-      )
-    )
-    // The stream's scope closes here, whoever was first: nothing reads the source after `send`.
-    const { complete } = writer
-    yield* Fiber.interrupt(sending)
-    if (Exit.isFailure(first)) {
-      // A server that has answered and closed makes the write fail first; its answer may be here by now.
-      const late = yield* Effect.timeoutOption(Effect.option(answered("body")), 50)
-      if (late._tag === "Some" && late.value._tag === "Some") return reply(late.value.value, true)
-      return yield* Effect.failCause(first.cause)
-    }
-    if (first.value.incoming !== undefined) return reply(first.value.incoming, !complete)
-    return reply(yield* awaitAnswer(url, started, request.answerMs ?? defaultMs, () => writer.handed, "answer"), false)
+    const send = <E = never, R = never>(
+      request: Request<E, R>
+    ): Effect.Effect<Response, TransportError | E, R | Scope.Scope> =>
+      Effect.gen(function* () {
+        const outer = yield* Effect.scope
+        let url = parse(request.url)
+        let current = request
+        for (let hops = 0; ; hops++) {
+          if (url instanceof TransportError) return yield* url
+          const scope = yield* Scope.fork(outer)
+          const answer = yield* Scope.provide(sendTo(url, current), scope)
+          const next = hops < mostRedirects ? redirected(url, current, answer) : undefined
+          if (next === undefined) return answer
+          yield* Scope.close(scope, Exit.void)
+          url = next.url
+          current = next.request
+        }
+      })
+    return Transport.of({ send })
   })
-
-const make = Effect.gen(function* () {
-  const proxy = proxyVariables(process.env)
-  const agents = new Agents(proxy)
-  const wire: Wire = { agents, expectations: new Expectations() }
-  yield* Effect.addFinalizer(() => Effect.sync(() => agents.close()))
-
-  const send = <E = never, R = never>(
-    request: Request<E, R>
-  ): Effect.Effect<Response, TransportError | E, R | Scope.Scope> =>
-    Effect.gen(function* () {
-      const url = parse(request)
-      if (url instanceof TransportError) return yield* url
-      if (proxy !== undefined && !knowsProxies(process.versions.node)) {
-        return yield* failure("InvalidConfig", "connect", 0, "a proxy is set, and proxies need Node 22.21 or newer")
-      }
-      if (request.body?._tag === "Blocks") return yield* sendBlocks(wire, url, request, request.body)
-      let at = { url, request: request as Request<unknown, unknown> }
-      for (let hops = 0; ; hops++) {
-        const answer = yield* sendSmall(wire, at.url, at.request)
-        if (!followable(at.request, answer) || hops === 5) return answer
-        const next = redirected(at.url, at.request, answer)
-        if (next === undefined) return answer
-        at = next
-      }
-    })
-  return Transport.of({ send })
-})
 
 /**
  * The transport, with the proxies that the environment names (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`).
@@ -293,4 +202,4 @@ const make = Effect.gen(function* () {
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Transport> = Layer.effect(Transport, make)
+export const layer: Layer.Layer<Transport> = Layer.effect(Transport, make())

@@ -11,6 +11,7 @@ interface Manner {
   /** What the last control call took. */
   controlMs: number | undefined
   continues: boolean
+  refuses: boolean
 }
 
 export class Expectations {
@@ -19,7 +20,7 @@ export class Expectations {
   #of(origin: string): Manner {
     const known = this.#manners.get(origin)
     if (known !== undefined) return known
-    const manner: Manner = { controlMs: undefined, continues: false }
+    const manner: Manner = { controlMs: undefined, continues: false, refuses: false }
     this.#manners.set(origin, manner)
     return manner
   }
@@ -30,6 +31,15 @@ export class Expectations {
 
   continued(origin: string): void {
     this.#of(origin).continues = true
+  }
+
+  /** Said of an origin that answers 417: it is not asked again. */
+  refused(origin: string): void {
+    this.#of(origin).refuses = true
+  }
+
+  isRefused(origin: string): boolean {
+    return this.#of(origin).refuses
   }
 
   waitMs(origin: string, stallMs: number): number {

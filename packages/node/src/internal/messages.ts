@@ -25,10 +25,19 @@ const words: Readonly<Record<string, string>> = {
   HPE_CR_EXPECTED: "the answer is not valid HTTP"
 }
 
+const notTls = new Set(["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG", "ERR_SSL_HTTP_REQUEST"])
+
 export const describe = (cause: unknown): string => {
+  if (cause === undefined) return "the connection was closed"
+  if (cause instanceof Error && cause.message === "socket hang up") return "the connection was closed without an answer"
   const code = errorCode(cause)
   if (code !== undefined && words[code] !== undefined) return words[code]
   if (code !== undefined && code.startsWith("HPE_")) return "the answer is not valid HTTP"
+  if (code !== undefined && notTls.has(code)) return "the server does not speak TLS there"
+  // OpenSSL's own messages hold addresses and file names; its reason is a few words.
+  if (code !== undefined && code.startsWith("ERR_SSL_") && cause instanceof Error && "reason" in cause) {
+    return `TLS: ${String(cause.reason)}`
+  }
   const message = cause instanceof Error ? cause.message : String(cause)
-  return message === "socket hang up" ? "the connection was closed" : (message.split("\n")[0] ?? "unknown")
+  return message.split("\n")[0] ?? "unknown"
 }
