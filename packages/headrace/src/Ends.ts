@@ -91,6 +91,9 @@ export const destinations = (
   also: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<Store<Transport | Host>>, EndError> =>
   Effect.gen(function* () {
+    if (to.length === 0) {
+      return yield* new EndError({ reason: "InvalidUri", uri: "to", message: "there is no destination" })
+    }
     const found = yield* Effect.forEach([...to, ...also], destination)
     const more = also[0] ?? to[1]
     if (more !== undefined) {

@@ -140,7 +140,7 @@ const command = (choose: (invocation: Invocation) => void) => {
       noResume: yes("no-resume", "stores with parts only, of which there is none yet: no effect"),
       state: text("state", "DIR", "stores with parts only, of which there is none yet: no effect")
     },
-    ({ noResume: _, state: __, ...given }) => Effect.sync(() => choose({ _tag: "Upload", ...given }))
+    ({ noResume: _noResume, state: _state, ...given }) => Effect.sync(() => choose({ _tag: "Upload", ...given }))
   ).pipe(
     Command.withShortDescription("Send a source to a store and prove that it arrived"),
     Command.withDescription(
@@ -171,11 +171,7 @@ const command = (choose: (invocation: Invocation) => void) => {
     "sum",
     {
       source: sourceArgument,
-      digest: texts(
-        "digest",
-        "LIST",
-        `digests to compute, several in the form of sha512sum --tag: ${algorithms} (sha512)`
-      ),
+      digest: texts("digest", "LIST", `digests to compute: ${algorithms} (sha512)`),
       memory,
       progress,
       hasher

@@ -39,7 +39,7 @@ const transferOptions = (given: Upload, settings: Settings.Settings) =>
   Effect.gen(function* () {
     const source = yield* Ends.source(given.source)
     const to = yield* Ends.destinations(given.to, given.also)
-    const { hasher: _, limit: __, memoryBytes: ___, ...rest } = settings
+    const { hasher: _hasher, limit: _limit, memoryBytes: _memory, ...rest } = settings
     return { source, to, keepFailed: given.keepFailed, allowEmpty: given.allowEmpty, ...rest }
   })
 
@@ -106,6 +106,10 @@ const interrupted = (given: Upload, signal: ExitCode.Signal | undefined, known: 
 /** Runs the command and gives its exit code. */
 export const run = async (given: Upload): Promise<number> => {
   const complain = (line: string) => void process.stderr.write(`${line}\n`)
+  if (given.to.length === 0) {
+    complain(ErrorLine.ofUsage("--to", "this option is missing; write --to glance://CLOUD/IMAGE"))
+    return ExitCode.usage
+  }
   const settings = Settings.parse(given)
   if (Result.isFailure(settings)) {
     const { message, setting } = settings.failure

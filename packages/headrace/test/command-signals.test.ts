@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { type Bench, open, whenFlowing } from "./support/command.ts"
+import { endOf, read } from "./support/events.ts"
+
+describe("an upload that is stopped", () => {
+  let bench: Bench
+  beforeAll(async () => {
+    bench = await open()
+    await bench.file("disk.raw", 20 * 1024 * 1024)
+  })
+  afterAll(() => bench.close())
+
+  const slowly = (name: string) =>
+    ["upload", "disk.raw", "--to", `glance://emb/${name}`, "--json", "--limit", "4MiB/s"] as const
+
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143]
+  ] as const) {
+    it(`${signal}: the bytes stop, nothing is left, exit code ${code}`, async () => {
+      let at = 0
+      const ended = await bench.run(slowly(signal), {
+        during: (child) =>
+          whenFlowing(child, () => {
+            at = Date.now()
+            child.kill(signal)
+          })
+      })
+      expect(Date.now() - at).toBeLessThan(5000)
+      expect(ended.code).toBe(code)
+      expect(ended.stderr).toBe(
+        `headrace: glance://emb/${signal}: interrupted (${signal}): nothing is left behind, run it again to upload\n`
+      )
+      const lines = read(ended.stdout)
+      expect(lines.at(-2)).toMatchObject({ type: "verdict", status: "cancelled" })
+      expect(endOf(lines)).toMatchObject({ status: "cancelled", error: { reason: "Interrupted", left: "none" } })
+      expect(bench.glance.images.list()).toEqual([])
+    })
+  }
+
+  it("--keep-failed: what is left is said", async () => {
+    const ended = await bench.run([...slowly("kept"), "--keep-failed"], {
+      during: (child) => whenFlowing(child, () => child.kill("SIGINT"))
+    })
+    expect(ended.code).toBe(130)
+    const left = (endOf(read(ended.stdout))["error"] as { readonly left: string }).left
+    expect(left).toMatch(/^(queued|saving) image \S+$/)
+    expect(ended.stderr).toContain(`: ${left} is left behind, `)
+  })
+
+  it("a second signal ends at once, and says what is not known", async () => {
+    // The image's deletion gets no answer, so tidying up would take its whole five seconds.
+    bench.glance.faults.push(
+      { type: "drop", on: "delete", at: "before", how: "hang" },
+      { type: "drop", on: "show", at: "before", how: "hang" }
+    )
+    let second = 0
+    const ended = await bench.run(slowly("twice"), {
+      during: (child) =>
+        whenFlowing(child, () => {
+          child.kill("SIGINT")
+          setTimeout(() => {
+            second = Date.now()
+            child.kill("SIGINT")
+          }, 700)
+        })
+    })
+    expect(Date.now() - second).toBeLessThan(1500)
+    expect(ended.code).toBe(130)
+    expect(ended.stderr).toMatch(
+      /^headrace: glance:\/\/emb\/twice: interrupted \(SIGINT\) before everything was tidied up/
+    )
+    bench.glance.faults.clear()
+  })
+
+  it("a signal while standard input gives nothing", async () => {
+    const ended = await bench.run(["upload", "-", "--to", "glance://emb/idle"], {
+      stdin: "open",
+      during: (child) => setTimeout(() => child.kill("SIGINT"), 1000)
+    })
+    expect(ended.code).toBe(130)
+    expect(ended.stderr).toMatch(/interrupted \(SIGINT\): nothing/)
+  })
+
+  it("sum stops too", async () => {
+    const ended = await bench.run(["sum", "-"], {
+      stdin: "open",
+      during: (child) => setTimeout(() => child.kill("SIGTERM"), 1000)
+    })
+    expect(ended).toMatchObject({ code: 143, stdout: "", stderr: "headrace: -: interrupted (SIGTERM)\n" })
+  })
+
+  it("whoever reads standard output goes away: quiet, tidied up", async () => {
+    const ended = await bench.run(slowly("head"), {
+      during: (child) => whenFlowing(child, () => child.stdout.destroy())
+    })
+    expect(ended.stderr).toBe("")
+    expect(ended.code).toBe(141)
+    expect(bench.glance.images.list().map(({ name }) => name)).not.toContain("head")
+  })
+
+  it("whoever reads standard error goes away: the upload goes on", async () => {
+    const ended = await bench.run(["upload", "disk.raw", "--to", "glance://emb/deaf", "--progress", "plain"], {
+      during: (child) => child.stderr.destroy()
+    })
+    expect(ended.code).toBe(0)
+    expect(ended.stdout).toMatch(/^verified glance:\/\/emb\/deaf\n/)
+  })
+
+  it("a reader that pauses does not hold the upload up, and gets the receipt", async () => {
+    // A long URI, which each event repeats, so that the pipe is full long before the end.
+    const to = `glance://emb/paused?property.note=${"n".repeat(60_000)}`
+    const active = () => bench.glance.images.list().some(({ name, status }) => name === "paused" && status === "active")
+    let exited = false
+    let exitedWhilePaused: boolean | undefined
+    const ended = await bench.run(["upload", "disk.raw", "--to", to, "--json", "--limit", "8MiB/s"], {
+      during: (child) => {
+        child.on("exit", () => (exited = true))
+        child.stdout.pause()
+        const looking = setInterval(() => {
+          if (!active()) return
+          clearInterval(looking)
+          setTimeout(() => {
+            exitedWhilePaused = exited
+            child.stdout.resume()
+          }, 500)
+        }, 50)
+      }
+    })
+    expect(exitedWhilePaused).toBe(false)
+    expect(ended.code).toBe(0)
+    const lines = read(ended.stdout)
+    expect(lines.at(-1)).toMatchObject({ type: "receipt" })
+    expect(lines.filter(({ type }) => type === "progress").length).toBeLessThan(8)
+  })
+})

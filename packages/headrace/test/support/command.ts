@@ -1,0 +1,92 @@
+/** Runs the built command as a shell would, in a folder of its own with a `clouds.yaml`. */
+import * as EmbeddedGlance from "@headrace/testkit/EmbeddedGlance"
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { randomFillSync } from "node:crypto"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const bin = fileURLToPath(new URL("../../dist/bin.js", import.meta.url))
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly stdin?: Uint8Array | "open"
+  /** Told when the process runs. */
+  readonly during?: (child: ChildProcessWithoutNullStreams) => void
+}
+
+export interface Bench {
+  readonly folder: string
+  readonly glance: EmbeddedGlance.EmbeddedGlance
+  readonly run: (args: ReadonlyArray<string>, options?: RunOptions) => Promise<Ended>
+  /** Writes a file of random bytes into the folder and gives them. */
+  readonly file: (name: string, size: number) => Promise<Uint8Array>
+  readonly close: () => Promise<void>
+}
+
+export const random = (size: number): Uint8Array => randomFillSync(new Uint8Array(size))
+
+export const cloud = (name: string, url: string): string =>
+  `  ${name}:\n    auth_type: none\n    auth:\n      endpoint: ${url}\n`
+
+export const open = async (options?: EmbeddedGlance.Options): Promise<Bench> => {
+  const glance = await EmbeddedGlance.start(options)
+  const folder = await mkdtemp(join(tmpdir(), "headrace-test-"))
+  await writeFile(join(folder, "clouds.yaml"), `clouds:\n${cloud("emb", glance.url)}`)
+  return {
+    folder,
+    glance,
+    run: (args, more) => run(folder, args, more),
+    file: async (name, size) => {
+      const bytes = random(size)
+      await writeFile(join(folder, name), bytes)
+      return bytes
+    },
+    close: async () => {
+      await glance.close()
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+const run = (folder: string, args: ReadonlyArray<string>, options?: RunOptions): Promise<Ended> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [bin, ...args], {
+      cwd: folder,
+      env: { PATH: process.env["PATH"] ?? "", HOME: folder, ...options?.env }
+    })
+    const timer = setTimeout(() => child.kill("SIGKILL"), 40_000)
+    let stdout = ""
+    let stderr = ""
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text))
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text))
+    child.on("error", reject)
+    child.on("close", (code, signal) => {
+      clearTimeout(timer)
+      resolve({ code, signal, stdout, stderr })
+    })
+    child.stdin.on("error", () => {})
+    if (options?.stdin === undefined) child.stdin.end()
+    else if (options.stdin !== "open") child.stdin.end(options.stdin)
+    options?.during?.(child)
+  })
+
+/** Runs `then` once the service has got so many body bytes of the upload that runs. */
+export const whenFlowing = (child: ChildProcessWithoutNullStreams, then: () => void): void => {
+  let seen = ""
+  const look = (text: string) => {
+    seen += text
+    if (!/"sent":[1-9]/.test(seen)) return
+    child.stdout.off("data", look)
+    then()
+  }
+  child.stdout.on("data", look)
+}
