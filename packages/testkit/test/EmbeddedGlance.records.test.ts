@@ -417,8 +417,8 @@ describe("the rest", () => {
     const schema = JSON.parse((await site.call("GET", "/v2/schemas/image")).body) as {
       properties: Record<string, { enum?: ReadonlyArray<string | null> }>
     }
-    assert.include(schema.properties["disk_format"]?.enum, "qcow2")
-    assert.include(schema.properties["container_format"]?.enum, "bare")
+    assert.include(schema.properties["disk_format"]?.enum ?? [], "qcow2")
+    assert.include(schema.properties["container_format"]?.enum ?? [], "bare")
   })
 
   it("hash: false leaves the digests out, hashAlgo names another", async () => {

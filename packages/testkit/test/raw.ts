@@ -183,7 +183,7 @@ export const send = async (request: Sending, kept?: Socket): Promise<Outcome> =>
   await answer
   clearTimeout(timer)
   // how the other side ends it, if it does
-  for (let waited = 0; outcome.ended === "open" && waited < 50; waited += 10) await sleep(10)
+  for (let waited = 0; outcome.ended === "open" && waited < 20; waited += 5) await sleep(5)
   socket.off("data", onData)
   socket.off("end", onEnd)
   if (outcome.ended !== "open") socket.destroy()

@@ -3,6 +3,7 @@
  * The manner decides what the application cannot: when a 100 Continue goes out, whether the rest of a refused body is
  * read, what a broken chunk means, and how a connection ends.
  */
+import { setTimeout as sleep } from "node:timers/promises"
 import { Body, type BodyRules } from "./httpBody.ts"
 import { formatHead, type Head, type HeaderList, readHead } from "./httpHead.ts"
 import { listen, type Listening } from "./listen.ts"
@@ -128,8 +129,12 @@ const serveOne = async (
   await sendAnswer(wire, manner, head, answer, close)
   if (close) {
     finished()
-    // uWSGI closes its descriptor and no more: with bytes unread that is a reset
     if (manner.name === "eventlet") await wire.halfClose()
+    else {
+      // uWSGI closes its descriptor, a moment after the answer and no more than that: with bytes unread it is a reset
+      wire.hold()
+      await sleep(1)
+    }
     wire.close()
     return false
   }

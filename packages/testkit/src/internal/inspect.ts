@@ -218,8 +218,7 @@ const judge = (sample: Sample, declared: string): Verdict => {
     virtualSize = sample.size
   } else return { ok: false, reason: `Image disk_format ${declared} does not match stream data ${found.name}` }
   if (!found.complete) return { ok: false, reason: "Incomplete file cannot be safety checked" }
-  const fatal = found.failures.filter((name) => name !== "mbr" || !["aki", "ari"].includes(declared))
-  if (fatal.length > 0) return { ok: false, reason: "Image failed safety checks" }
+  if (found.failures.length > 0) return { ok: false, reason: "Image failed safety checks" }
   return { ok: true, virtualSize: virtualSize === 0 ? null : virtualSize }
 }
 
