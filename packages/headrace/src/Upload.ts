@@ -17,6 +17,7 @@ import type { Transport } from "@headrace/core/Transport"
 import * as Ends from "./Ends.ts"
 import * as Engine from "./Engine.ts"
 import { HeadraceError } from "./HeadraceError.ts"
+import { aliveDuring } from "./internal/aliveDuring.ts"
 import * as EventQueue from "./internal/eventQueue.ts"
 import * as SharedEngine from "./internal/sharedEngine.ts"
 import * as Settings from "./Settings.ts"
@@ -112,7 +113,7 @@ export interface Upload {
  */
 export const upload = (source: Input, options: UploadOptions): Upload => {
   const queue = EventQueue.make()
-  const receipt = start(source, options, queue).finally(queue.end)
+  const receipt = aliveDuring(start(source, options, queue)).finally(queue.end)
   // Who reads only the events learns of a failure there; it must not end the process as an unhandled rejection.
   receipt.catch(() => {})
   return { events: queue.events, receipt }

@@ -1,3 +1,4 @@
+import { closeSync, existsSync, openSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Bench, open, whenFlowing } from "./support/command.ts"
 import { endOf, read } from "./support/events.ts"
@@ -99,6 +100,22 @@ describe("an upload that is stopped", () => {
     expect(bench.glance.images.list().map(({ name }) => name)).not.toContain("head")
   })
 
+  it.runIf(existsSync("/dev/full"))(
+    "a standard output that cannot be written does not stop the upload, and is said",
+    async () => {
+      const full = openSync("/dev/full", "w")
+      const ended = await bench.run(["upload", "disk.raw", "--to", "glance://emb/full", "--progress", "none"], {
+        stdout: full
+      })
+      closeSync(full)
+      expect(ended.stderr).toBe(
+        "headrace: standard output: cannot be written (ENOSPC): what it should have said is lost\n"
+      )
+      expect(ended.code).toBe(1)
+      expect(bench.glance.images.list().find(({ name }) => name === "full")?.status).toBe("active")
+    }
+  )
+
   it("whoever reads standard error goes away: the upload goes on", async () => {
     const ended = await bench.run(["upload", "disk.raw", "--to", "glance://emb/deaf", "--progress", "plain"], {
       during: (child) => child.stderr.destroy()
@@ -132,5 +149,26 @@ describe("an upload that is stopped", () => {
     const lines = read(ended.stdout)
     expect(lines.at(-1)).toMatchObject({ type: "receipt" })
     expect(lines.filter(({ type }) => type === "progress").length).toBeLessThan(8)
+  })
+
+  it("a signal while the reader pauses is not held up either", async () => {
+    const to = `glance://emb/held?property.note=${"n".repeat(60_000)}`
+    let signalled = 0
+    let exited = 0
+    const ended = await bench.run(["upload", "disk.raw", "--to", to, "--json", "--limit", "4MiB/s"], {
+      during: (child) => {
+        child.stdout.pause()
+        child.on("exit", () => (exited = Date.now()))
+        // After three seconds a dozen events of 120 kB have filled the pipe.
+        setTimeout(() => {
+          signalled = Date.now()
+          child.kill("SIGINT")
+        }, 3000)
+      }
+    })
+    expect(exited - signalled).toBeLessThan(4000)
+    expect(ended.code).toBe(130)
+    expect(ended.stderr).toMatch(/interrupted \(SIGINT\): nothing is left behind/)
+    expect(bench.glance.images.list().map(({ name }) => name)).not.toContain("held")
   })
 })

@@ -24,7 +24,7 @@ export interface Failure {
 
 const remains = ({ left, sent }: Failure): string => {
   if (left === "none") return sent ? "nothing is left behind" : "nothing was sent"
-  if (left.startsWith("unknown ")) return "what is there now could not be asked"
+  if (left.startsWith("unknown")) return "what is there now could not be asked"
   return `${left} is left behind`
 }
 
@@ -82,3 +82,7 @@ export const ofDefect = (cause: Cause.Cause<unknown>): string => {
   const defect = Cause.squash(cause)
   return ofUsage("internal error", defect instanceof Error ? `${defect.name}: ${defect.message}` : String(defect))
 }
+
+/** The line of a standard output that cannot be written; `code` is the system's, such as ENOSPC. */
+export const ofOutput = (code: string): string =>
+  ofUsage("standard output", `cannot be written (${code}): what it should have said is lost`)

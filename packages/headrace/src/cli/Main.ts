@@ -35,17 +35,20 @@ const dispatch = async (invocation: Invocation.Invocation | Invocation.Wrong | u
 
 /** Runs the command with its arguments and ends the process. */
 export const main = async (args: ReadonlyArray<string>): Promise<void> => {
-  // Nobody reads our messages any more: that is no reason to stop an upload.
+  // Nobody reads our messages any more: that is no reason to stop an upload. Of standard output, whoever writes there
+  // looks himself; without a listener here, help into a closed pipe would end in a stack trace.
   process.stderr.on("error", () => {})
+  process.stdout.on("error", () => {})
   const code = await dispatch(await Effect.runPromise(Invocation.parse(args, version())))
   await Promise.all([written(process.stdout), written(process.stderr)])
   // Not left to the event loop: a standard input that nobody reads to its end would keep the process alive.
   process.exit(code)
 }
 
-/** Waits until what was written is with the reader, or the reader has gone. */
+/** Waits, for a moment at most, until what was written is with the reader. A command's output has been waited for. */
 const written = (stream: NodeJS.WriteStream): Promise<void> =>
   new Promise((resolve) => {
+    setTimeout(resolve, 1000).unref()
     stream.once("error", () => resolve())
     if (stream.destroyed || stream.errored !== null) resolve()
     else stream.write("", () => resolve())

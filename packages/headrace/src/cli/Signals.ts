@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { aliveDuring } from "../internal/aliveDuring.ts"
 import * as ExitCode from "./ExitCode.ts"
 
 /** Clean-up is given five seconds by the engine; after this long something is stuck. */
@@ -50,7 +51,7 @@ export const run = async <A>(
   const fiber = Effect.runFork(make(stop))
   interrupt = () => fiber.interruptUnsafe()
   if (stopping) interrupt()
-  const exit = await Effect.runPromise(Fiber.await(fiber))
+  const exit = await aliveDuring(Effect.runPromise(Fiber.await(fiber)))
   process.off("SIGINT", onSignal)
   process.off("SIGTERM", onSignal)
   return { exit, signal }

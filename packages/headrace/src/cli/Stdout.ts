@@ -14,24 +14,24 @@ export interface Stdout {
   readonly json: (value: object, options?: { readonly mayDrop: boolean }) => void
   /** Waits until everything is with the reader, or the reader has gone. */
   readonly flush: Effect.Effect<void>
-  /** Whether the reader has gone. */
-  readonly closed: () => boolean
+  /** Why nothing can be written any more: the reader has gone, or the error's code, such as ENOSPC. */
+  readonly closed: () => string | undefined
 }
 
 interface Sink {
   readonly stream: NodeJS.WritableStream & { readonly readableLength?: number; readonly writableLength: number }
 }
 
-/** Takes the process's standard output. `onClosed` is told when its reader has gone. */
-export const make = (options: { readonly json: boolean; readonly onClosed: () => void }): Effect.Effect<Stdout> =>
+/** Takes the process's standard output. `onGone` is told when its reader has gone. */
+export const make = (options: { readonly json: boolean; readonly onGone: () => void }): Effect.Effect<Stdout> =>
   Effect.gen(function* () {
     const stdout = process.stdout
-    let closed = false
-    stdout.on("error", () => {
-      // EPIPE, or a full disk behind a redirection: either way nothing more arrives.
-      if (closed) return
-      closed = true
-      options.onClosed()
+    let closed: string | undefined
+    stdout.on("error", (error: NodeJS.ErrnoException) => {
+      if (closed !== undefined) return
+      closed = error.code ?? error.message
+      // A full disk behind a redirection is no wish to stop, as a closed pipe is.
+      if (closed === "EPIPE") options.onGone()
     })
 
     const sink: Sink | undefined = options.json ? { stream: yield* serializer(stdout) } : undefined
@@ -40,7 +40,7 @@ export const make = (options: { readonly json: boolean; readonly onClosed: () =>
       (sink !== undefined && sink.stream.writableLength + (sink.stream.readableLength ?? 0) > 0)
 
     const drained = Effect.callback<void>((resume) => {
-      if (closed) return resume(Effect.void)
+      if (closed !== undefined) return resume(Effect.void)
       const done = () => resume(Effect.void)
       stdout.once("error", done)
       stdout.write("", done)
@@ -49,14 +49,14 @@ export const make = (options: { readonly json: boolean; readonly onClosed: () =>
 
     return {
       line: (text) => {
-        if (!closed) stdout.write(`${text}\n`)
+        if (closed === undefined) stdout.write(`${text}\n`)
       },
       json: (value, more) => {
-        if (closed || sink === undefined || (more?.mayDrop === true && behind())) return
+        if (closed !== undefined || sink === undefined || (more?.mayDrop === true && behind())) return
         sink.stream.write(value as unknown as string)
       },
       flush: Effect.gen(function* () {
-        while (!closed && behind()) {
+        while (closed === undefined && behind()) {
           yield* drained
           if (behind()) yield* Effect.sleep(5)
         }

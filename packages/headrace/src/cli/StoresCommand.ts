@@ -5,17 +5,17 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Quantity from "@headrace/core/Quantity"
 import type { Capabilities } from "@headrace/core/Store"
 import * as Ends from "../Ends.ts"
 import * as Engine from "../Engine.ts"
 import * as Text from "../Text.ts"
+import * as Uri from "../Uri.ts"
 import * as ErrorLine from "./ErrorLine.ts"
 import * as ExitCode from "./ExitCode.ts"
 import type { Stores } from "./Invocation.ts"
-import * as Signals from "./Signals.ts"
-import * as Stdout from "./Stdout.ts"
+import * as Session from "./Session.ts"
+import type * as Stdout from "./Stdout.ts"
 
 const settings = { digest: [], expect: {} }
 
@@ -62,56 +62,34 @@ const show = (given: Stores, out: Stdout.Stdout) =>
     } else {
       for (const line of table(store.uri, found)) out.line(line)
     }
-    yield* out.flush
     return ExitCode.ok
   })
 
 /** Runs the command and gives its exit code. */
-export const run = async (given: Stores): Promise<number> => {
-  const complain = (line: string) => void process.stderr.write(`${line}\n`)
-  let closed = () => false
-  const { exit, signal } = await Signals.run(
-    (stop) =>
-      Effect.gen(function* () {
-        const out = yield* Stdout.make({ json: given.json, onClosed: stop })
-        closed = out.closed
-        return yield* show(given, out).pipe(
-          Effect.provide(Engine.layer(settings)),
-          Effect.catchTags({
-            EndError: ({ message, uri }) =>
-              Effect.sync(() => {
-                complain(ErrorLine.ofUsage(uri, message))
-                return ExitCode.usage
-              }),
-            StoreError: (error) =>
-              Effect.sync(() => {
-                const reason = error.reason._tag
-                const { message, objectId, status, uri } = error
-                complain(
-                  ErrorLine.ofFailure({
-                    reason,
-                    uri,
-                    message,
-                    status,
-                    objectId,
-                    left: "none",
-                    sent: false,
-                    asked: true
-                  })
-                )
-                return ExitCode.ofFailure({ reason, asked: true })
-              })
-          })
-        )
-      }),
-    () => {}
-  )
-  if (Exit.isSuccess(exit)) return exit.value
-  if (signal !== undefined) {
-    complain(ErrorLine.ofUsage(given.uri, `interrupted (${signal})`))
-    return ExitCode.ofSignal(signal)
-  }
-  if (closed()) return ExitCode.brokenPipe
-  complain(ErrorLine.ofDefect(exit.cause))
-  return ExitCode.failed
-}
+export const run = (given: Stores): Promise<number> =>
+  Session.run({
+    json: given.json,
+    program: (out) =>
+      show(given, out).pipe(
+        Effect.provide(Engine.layer(settings)),
+        Effect.catchTags({
+          EndError: ({ message, uri }) =>
+            Effect.sync(() => {
+              Session.complain(ErrorLine.ofUsage(uri, message))
+              return ExitCode.usage
+            }),
+          StoreError: (error) =>
+            Effect.sync(() => {
+              const reason = error.reason._tag
+              const { message, objectId, status, uri } = error
+              Session.complain(
+                ErrorLine.ofFailure({ reason, uri, message, status, objectId, left: "none", sent: false, asked: true })
+              )
+              return ExitCode.ofFailure({ reason, asked: true })
+            })
+        })
+      ),
+    interrupted: (signal) =>
+      signal === undefined ? undefined : ErrorLine.ofUsage(Uri.shown(given.uri), `interrupted (${signal})`),
+    abandoned: () => undefined
+  })

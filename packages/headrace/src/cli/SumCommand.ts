@@ -5,7 +5,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { BlockPool, BlockShare, blockBytes } from "@headrace/core/BlockPool"
 import * as Blocks from "@headrace/core/Blocks"
@@ -16,12 +15,12 @@ import * as Engine from "../Engine.ts"
 import * as Progress from "../Progress.ts"
 import * as Settings from "../Settings.ts"
 import type { Algorithm, Digests } from "../Types.ts"
+import * as Uri from "../Uri.ts"
 import * as ErrorLine from "./ErrorLine.ts"
 import * as ExitCode from "./ExitCode.ts"
 import type { Sum } from "./Invocation.ts"
 import * as ProgressMode from "./ProgressMode.ts"
-import * as Signals from "./Signals.ts"
-import * as Stdout from "./Stdout.ts"
+import * as Session from "./Session.ts"
 import * as SumLine from "./SumLine.ts"
 
 const digestsOf = (given: Sum, algorithms: ReadonlyArray<Algorithm>, display: Progress.Progress) =>
@@ -76,51 +75,41 @@ const digestsOf = (given: Sum, algorithms: ReadonlyArray<Algorithm>, display: Pr
 
 /** Runs the command and gives its exit code. */
 export const run = async (given: Sum): Promise<number> => {
-  const complain = (line: string) => void process.stderr.write(`${line}\n`)
   const settings = Settings.parse(given)
   if (Result.isFailure(settings)) {
     const { message, setting } = settings.failure
-    complain(ErrorLine.ofUsage(`--${setting}`, message))
+    Session.complain(ErrorLine.ofUsage(`--${setting}`, message))
     return ExitCode.usage
   }
   const mode = ProgressMode.read(given.progress, false)
   if (mode === undefined) {
-    complain(ProgressMode.wrong(given.progress))
+    Session.complain(ProgressMode.wrong(given.progress))
     return ExitCode.usage
   }
   const algorithms: ReadonlyArray<Algorithm> =
     settings.success.digest.length === 0 ? ["sha512"] : settings.success.digest
   const display = Progress.make({ mode })
-  let closed = () => false
-
-  const { exit, signal } = await Signals.run(
-    (stop) =>
-      Effect.gen(function* () {
-        const out = yield* Stdout.make({ json: false, onClosed: stop })
-        closed = out.closed
-        const result = yield* Effect.result(
-          digestsOf(given, algorithms, display).pipe(Effect.provide(Engine.layer(settings.success)))
-        )
-        display.end()
-        if (Result.isFailure(result)) {
-          const error = result.failure
-          const uri = error._tag === "DigestError" ? given.source : error.uri
-          complain(ErrorLine.ofUsage(uri, error.message))
-          return ExitCode.usage
-        }
-        for (const line of SumLine.lines(result.success.name, algorithms, result.success.digests)) out.line(line)
-        yield* out.flush
-        return ExitCode.ok
-      }),
-    () => display.end()
-  )
-  display.end()
-  if (Exit.isSuccess(exit)) return exit.value
-  if (signal !== undefined) {
-    complain(ErrorLine.ofUsage(given.source, `interrupted (${signal})`))
-    return ExitCode.ofSignal(signal)
-  }
-  if (closed()) return ExitCode.brokenPipe
-  complain(ErrorLine.ofDefect(exit.cause))
-  return ExitCode.failed
+  const shown = Uri.shown(given.source)
+  return Session.run({
+    json: false,
+    display,
+    program: (out) =>
+      digestsOf(given, algorithms, display).pipe(
+        Effect.provide(Engine.layer(settings.success)),
+        Effect.match({
+          onSuccess: ({ digests, name }) => {
+            display.end()
+            for (const line of SumLine.lines(name, algorithms, digests)) out.line(line)
+            return ExitCode.ok
+          },
+          onFailure: (error) => {
+            display.end()
+            Session.complain(ErrorLine.ofUsage(error._tag === "DigestError" ? shown : error.uri, error.message))
+            return ExitCode.usage
+          }
+        })
+      ),
+    interrupted: (signal) => (signal === undefined ? undefined : ErrorLine.ofUsage(shown, `interrupted (${signal})`)),
+    abandoned: () => undefined
+  })
 }

@@ -5,7 +5,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Transfer from "@headrace/core/Transfer"
 import * as Ends from "../Ends.ts"
@@ -15,19 +14,18 @@ import * as Proof from "../Proof.ts"
 import * as Settings from "../Settings.ts"
 import * as Text from "../Text.ts"
 import type { ReceiptEvent, TransferEvent } from "../Types.ts"
+import * as Uri from "../Uri.ts"
 import * as ErrorLine from "./ErrorLine.ts"
 import * as ExitCode from "./ExitCode.ts"
 import type { Upload } from "./Invocation.ts"
 import * as ProgressMode from "./ProgressMode.ts"
-import * as Signals from "./Signals.ts"
-import * as Stdout from "./Stdout.ts"
+import * as Session from "./Session.ts"
+import type * as Stdout from "./Stdout.ts"
 
-/** What the steps of the command share. */
+/** Where an upload tells what happens. */
 interface Console {
   readonly out: Stdout.Stdout
   readonly display: Progress.Progress
-  /** Writes to standard error, below what the display leaves. */
-  readonly complain: (line: string) => void
 }
 
 /** What is done and not done, as far as it is known at any moment. */
@@ -45,7 +43,7 @@ const transferOptions = (given: Upload, settings: Settings.Settings) =>
 
 const upload = (given: Upload, settings: Settings.Settings, console: Console, known: Known) =>
   Effect.gen(function* () {
-    const { complain, display, out } = console
+    const { display, out } = console
     const onEvent = (event: TransferEvent) =>
       Effect.sync(() => {
         if (event.type === "receipt") known.receipt = event
@@ -59,16 +57,15 @@ const upload = (given: Upload, settings: Settings.Settings, console: Console, kn
       const { asked, left, message, objectId, receipt, status, uri } = result.failure
       const reason = result.failure.reason._tag
       const sent = receipt.destinations.some(({ bytesSent }) => bytesSent > 0)
-      complain(ErrorLine.ofFailure({ reason, uri, message, objectId, status, left, sent, asked }))
+      Session.complain(ErrorLine.ofFailure({ reason, uri, message, objectId, status, left, sent, asked }))
       return ExitCode.ofFailure({ reason, asked })
     }
     if (!given.json) for (const line of Proof.lines(result.success)) out.line(line)
     return ExitCode.ok
   })
 
-const plan = (given: Upload, settings: Settings.Settings, console: Console) =>
+const plan = (given: Upload, settings: Settings.Settings, out: Stdout.Stdout) =>
   Effect.gen(function* () {
-    const { complain, out } = console
     const options = yield* transferOptions(given, settings)
     const planned = yield* Transfer.plan(options)
     const at = new Date(yield* Clock.currentTimeMillis).toISOString()
@@ -84,7 +81,9 @@ const plan = (given: Upload, settings: Settings.Settings, console: Console) =>
       const asked = !problem.ofSource && problem.reason !== "Unsupported"
       const { message, objectId, reason, status } = problem
       const where = problem.ofSource ? planned.source.uri : uri
-      complain(ErrorLine.ofFailure({ uri: where, message, objectId, reason, status, left: "none", sent: false, asked }))
+      Session.complain(
+        ErrorLine.ofFailure({ uri: where, message, objectId, reason, status, left: "none", sent: false, asked })
+      )
       code = ExitCode.ofFailure({ reason, asked })
     }
     return code
@@ -95,7 +94,7 @@ const interrupted = (given: Upload, signal: ExitCode.Signal | undefined, known: 
   const end = known.receipt?.destinations[0]
   return ErrorLine.ofFailure({
     reason: "Interrupted",
-    uri: end?.uri ?? given.source,
+    uri: end?.uri ?? Uri.shown(given.source),
     message: `interrupted${signal === undefined ? "" : ` (${signal})`}`,
     left: end?.error?.left ?? "none",
     sent: (end?.bytesSent ?? 0) > 0,
@@ -105,72 +104,54 @@ const interrupted = (given: Upload, signal: ExitCode.Signal | undefined, known: 
 
 /** Runs the command and gives its exit code. */
 export const run = async (given: Upload): Promise<number> => {
-  const complain = (line: string) => void process.stderr.write(`${line}\n`)
   if (given.to.length === 0) {
-    complain(ErrorLine.ofUsage("--to", "this option is missing; write --to glance://CLOUD/IMAGE"))
+    Session.complain(ErrorLine.ofUsage("--to", "this option is missing; write --to glance://CLOUD/IMAGE"))
     return ExitCode.usage
   }
   const settings = Settings.parse(given)
   if (Result.isFailure(settings)) {
     const { message, setting } = settings.failure
-    complain(ErrorLine.ofUsage(`--${setting}`, message))
+    Session.complain(ErrorLine.ofUsage(`--${setting}`, message))
     return ExitCode.usage
   }
   const mode = ProgressMode.read(given.progress, given.json)
   if (mode === undefined) {
-    complain(ProgressMode.wrong(given.progress))
+    Session.complain(ProgressMode.wrong(given.progress))
     return ExitCode.usage
   }
 
   const known: Known = {}
   const display = Progress.make({ mode: given.dryRun ? "none" : mode })
-  let closed = () => false
-  const { exit, signal } = await Signals.run(
-    (stop) =>
-      Effect.gen(function* () {
-        const out = yield* Stdout.make({ json: given.json, onClosed: stop })
-        closed = out.closed
-        const console = { out, display, complain }
-        const run = given.dryRun
-          ? plan(given, settings.success, console)
-          : upload(given, settings.success, console, known)
-        const code = yield* run.pipe(
-          Effect.provide(Engine.layer(settings.success)),
-          Effect.catchTag("EndError", ({ message, uri }) =>
-            Effect.sync(() => {
-              complain(ErrorLine.ofUsage(uri, message))
-              return ExitCode.usage
-            })
-          ),
-          Effect.ensuring(out.flush)
+  return Session.run({
+    json: given.json,
+    display,
+    program: (out) => {
+      const work = given.dryRun
+        ? plan(given, settings.success, out)
+        : upload(given, settings.success, { out, display }, known)
+      return work.pipe(
+        Effect.provide(Engine.layer(settings.success)),
+        Effect.catchTag("EndError", ({ message, uri }) =>
+          Effect.sync(() => {
+            Session.complain(ErrorLine.ofUsage(uri, message))
+            return ExitCode.usage
+          })
         )
-        return code
-      }),
-    (signal) => {
-      display.end()
-      complain(
-        ErrorLine.ofFailure({
-          reason: "Interrupted",
-          uri: given.to[0] ?? given.source,
-          message: `interrupted${signal === undefined ? "" : ` (${signal})`} before everything was tidied up`,
-          left: `unknown ${given.to[0] ?? ""}`,
-          sent: true,
-          asked: true
-        })
       )
-    }
-  )
-  display.end()
-  if (Exit.isSuccess(exit)) return exit.value
-  if (signal !== undefined) {
-    complain(interrupted(given, signal, known))
-    return ExitCode.ofSignal(signal)
-  }
-  if (closed()) {
-    const left = known.receipt?.destinations[0]?.error?.left ?? "none"
-    if (left !== "none") complain(interrupted(given, undefined, known))
-    return ExitCode.brokenPipe
-  }
-  complain(ErrorLine.ofDefect(exit.cause))
-  return ExitCode.failed
+    },
+    interrupted: (signal) => {
+      const nothingLeft = (known.receipt?.destinations[0]?.error?.left ?? "none") === "none"
+      // Whoever stopped reading asked for quiet.
+      return signal === undefined && nothingLeft ? undefined : interrupted(given, signal, known)
+    },
+    abandoned: (signal) =>
+      ErrorLine.ofFailure({
+        reason: "Interrupted",
+        uri: Uri.shown(given.to[0] ?? given.source),
+        message: `interrupted${signal === undefined ? "" : ` (${signal})`} before everything was tidied up`,
+        left: "unknown",
+        sent: true,
+        asked: true
+      })
+  })
 }

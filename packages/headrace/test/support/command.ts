@@ -19,6 +19,8 @@ export interface Ended {
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly stdin?: Uint8Array | "open"
+  /** A file's descriptor instead of a pipe. */
+  readonly stdout?: number
   /** Told when the process runs. */
   readonly during?: (child: ChildProcessWithoutNullStreams) => void
 }
@@ -61,12 +63,13 @@ const run = (folder: string, args: ReadonlyArray<string>, options?: RunOptions):
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [bin, ...args], {
       cwd: folder,
-      env: { PATH: process.env["PATH"] ?? "", HOME: folder, ...options?.env }
-    })
+      env: { PATH: process.env["PATH"] ?? "", HOME: folder, ...options?.env },
+      stdio: ["pipe", options?.stdout ?? "pipe", "pipe"]
+    }) as ChildProcessWithoutNullStreams
     const timer = setTimeout(() => child.kill("SIGKILL"), 40_000)
     let stdout = ""
     let stderr = ""
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text))
+    if (options?.stdout === undefined) child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text))
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text))
     child.on("error", reject)
     child.on("close", (code, signal) => {
