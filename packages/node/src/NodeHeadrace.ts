@@ -8,6 +8,8 @@ import * as Layer from "effect/Layer"
 import * as BlockPool from "@headrace/core/BlockPool"
 import type { Host } from "@headrace/core/Host"
 import type { Transport } from "@headrace/core/Transport"
+import * as DigestWorkers from "./DigestWorkers.ts"
+import * as NativeHasher from "./NativeHasher.ts"
 import * as NodeHost from "./NodeHost.ts"
 import * as NodeTransport from "./NodeTransport.ts"
 
@@ -40,7 +42,8 @@ export const layerWith = (options: {
   Layer.mergeAll(
     BlockPool.layer({ bytes: options.memoryBytes ?? defaultMemoryBytes }),
     NodeTransport.layer,
-    NodeHost.layer
+    NodeHost.layer,
+    options.hasher === "native" ? NativeHasher.layer : DigestWorkers.layer
   )
 
 /**
