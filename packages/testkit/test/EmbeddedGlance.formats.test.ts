@@ -16,7 +16,7 @@ const u64be = (value: bigint) => {
   return bytes
 }
 
-const u64le = (value: bigint) => Buffer.from(u64be(value)).reverse()
+const u64le = (value: bigint) => Buffer.from(u64be(value)).swap64()
 
 const u32le = (value: number) => {
   const bytes = Buffer.alloc(4)
@@ -76,7 +76,7 @@ const vhd = layout(4096, [
 
 const guidBytes = (text: string) => {
   const [a = "", b = "", c = "", ...rest] = text.split("-")
-  const swap = (hex: string) => Buffer.from(hex, "hex").reverse()
+  const swap = (hex: string) => Buffer.from(Buffer.from(hex, "hex").toReversed())
   return Buffer.concat([swap(a), swap(b), swap(c), Buffer.from(rest.join(""), "hex")])
 }
 const vhdx = layout(4 * MiB, [
