@@ -23,7 +23,7 @@ import { type Exchange, exchange, failure, type Wire } from "./internal/exchange
 import { Expectations } from "./internal/expectation.ts"
 import { proxyFor } from "./internal/proxy.ts"
 import { redirected } from "./internal/redirect.ts"
-import { Trusts } from "./internal/trust.ts"
+import type { Trusts } from "./internal/trust.ts"
 
 const defaultMs = 60_000
 
@@ -133,7 +133,7 @@ export const make = (options?: {
         const proxy = proxyFor(env, url)
         if (proxy !== undefined && "message" in proxy) return yield* invalid(proxy.message)
         if (url.protocol === "http:") return { url, proxy, trust: undefined }
-        trusts ??= new Trusts(yield* Effect.promise(() => import("node:tls")))
+        trusts ??= new (yield* Effect.promise(() => import("./internal/trust.ts"))).Trusts()
         const trust = trusts.of(request.tls ?? { verify: true })
         if ("message" in trust) return yield* invalid(`${url.host}: ${trust.message}`, trust.cause)
         return { url, proxy, trust }

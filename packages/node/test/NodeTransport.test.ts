@@ -9,7 +9,9 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { byteAt, makeBody, MiB, type Peer, serve, sleep, withBlocks } from "./support/RawServer.ts"
 
-const send = <E, R>(request: Request<E, R>): Effect.Effect<Response, TransportError | E, R | Scope.Scope | Transport> =>
+const send = <E = never, R = never>(
+  request: Request<E, R>
+): Effect.Effect<Response, TransportError | E, R | Scope.Scope | Transport> =>
   Effect.flatMap(Transport, (transport) => transport.send(request))
 
 const run = <A, E>(effect: Effect.Effect<A, E, Scope.Scope | Transport>) =>
@@ -51,7 +53,7 @@ describe("bodies of blocks", () => {
       withBlocks((pool) =>
         Effect.gen(function* () {
           let head = ""
-          let body = new Uint8Array()
+          let body: Uint8Array = new Uint8Array()
           const server = yield* serve(async (peer) => {
             head = await peer.head()
             peer.write("HTTP/1.1 100 Continue\r\n\r\n")

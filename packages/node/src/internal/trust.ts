@@ -1,15 +1,16 @@
 /**
  * Whom a TLS connection trusts and who it says it is. Contexts are made once for each set of certificates: reading an
- * authority file of some hundred certificates takes longer than a request.
+ * authority file of some hundred certificates takes longer than a request. Loaded with the first `https:` URL.
  */
-import type * as tls from "node:tls"
+import { X509Certificate } from "node:crypto"
+import { createSecureContext, type SecureContext } from "node:tls"
 import type { Tls } from "@headrace/core/Transport"
 
 export interface Trust {
   /** Two requests with the same trust may share a connection. */
   readonly key: string
   readonly verify: boolean
-  readonly context: tls.SecureContext
+  readonly context: SecureContext
 }
 
 /** Certificates that cannot be read. */
@@ -21,11 +22,6 @@ export interface BadTrust {
 export class Trusts {
   readonly #byOptions = new WeakMap<Tls, Trust>()
   readonly #byText = new Map<string, Trust>()
-  readonly #tls: typeof tls
-
-  constructor(module: typeof tls) {
-    this.#tls = module
-  }
 
   of(options: Tls): Trust | BadTrust {
     const known = this.#byOptions.get(options)
@@ -35,13 +31,13 @@ export class Trusts {
     if (trust === undefined) {
       const { ca, cert, key, verify } = options
       try {
-        const context = this.#tls.createSecureContext({
+        // Node takes a text without any certificate for an empty list of authorities; this refuses it.
+        if (ca !== undefined && new X509Certificate(ca).raw.byteLength === 0) throw new Error("an empty certificate")
+        const context = createSecureContext({
           ...(ca === undefined ? undefined : { ca }),
           ...(cert === undefined ? undefined : { cert }),
           ...(key === undefined ? undefined : { key })
         })
-        // Node takes a text without any certificate for an empty list of authorities.
-        if (ca !== undefined && !ca.includes("-----BEGIN")) throw new Error("no certificate in it")
         trust = { key: String(this.#byText.size), verify, context }
       } catch (cause) {
         const which =

@@ -138,12 +138,13 @@ export const byteAt = (offset: number) => (offset * 31 + (offset >> 8)) & 0xff
 /** A body of blocks of the given lengths, which reports when its scope closes. */
 export const makeBody = (
   lengths: ReadonlyArray<number>,
-  options?: { readonly onClose?: () => void; readonly fill?: boolean }
+  options?: { readonly onClose?: () => void; readonly fill?: boolean; readonly slowly?: number }
 ) => {
   let at = 0
   return Stream.mapEffect(Stream.fromIterable(lengths), (length) =>
     Effect.gen(function* () {
       const share = yield* BlockPool.BlockShare
+      if (options?.slowly !== undefined) yield* Effect.sleep(options.slowly)
       const block: Block = (yield* share.take).setLength(length)
       const { bytes } = block
       for (let i = 0; options?.fill !== false && i < length; i++) bytes[i] = byteAt(at + i)

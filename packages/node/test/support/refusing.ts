@@ -36,5 +36,5 @@ if (parentPort !== null) {
       })
     })
   })
-  server.listen(0, "127.0.0.1", () => parentPort!.postMessage((server.address() as net.AddressInfo).port))
+  server.listen(0, "127.0.0.1", () => parentPort!.postMessage((server.address() as net.AddressInfo).port, []))
 }
