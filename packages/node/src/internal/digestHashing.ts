@@ -203,7 +203,11 @@ const run = (
       for (const { id, lane } of sit()) lane.command(id, { type: "digest", id })
       return Effect.map(
         answers.until(() => answers.digests.size === algorithms.length),
-        (): Digests => Object.fromEntries(algorithms.map((name) => [name, answers.digests.get(name)!]))
+        (): Digests => {
+          // The seats are free for others now, though the scope may be open for long.
+          for (const { id, lane } of sit()) lane.leave(id)
+          return Object.fromEntries(algorithms.map((name) => [name, answers.digests.get(name)!]))
+        }
       )
     })
 
