@@ -4,7 +4,9 @@
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Bandwidth from "../Bandwidth.ts"
+import * as Blocks from "../Blocks.ts"
 import * as Digest from "../Digest.ts"
 import * as Guard from "../Guard.ts"
 import * as Progress from "../Progress.ts"
@@ -100,9 +102,14 @@ export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | S
       Guard.holdLast,
       Bandwidth.shape(options.bandwidth)
     )
+    // A body of no bytes is complete with its header, so whatever could be wrong with it is found before that.
+    if (size === 0) {
+      const checked = yield* Effect.exit(Blocks.runRelease(stream))
+      if (checked._tag === "Failure") return { exit: checked, content: undefined }
+    }
     const exit: Exit.Exit<void, Failing> = yield* Effect.exit(
       session.write<Failing, never>({
-        stream,
+        stream: size === 0 ? Stream.empty : stream,
         length: size,
         stallMs: options.stallMs,
         answerMs: options.answerMs,
