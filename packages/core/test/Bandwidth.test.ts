@@ -502,23 +502,27 @@ describe("a timetable", () => {
 })
 
 describe("on the real clock", () => {
-  it.live.each([MiB, 40 * MiB, 500 * MiB])("%d B/s over 2 s, in small steps", (rate) =>
-    Effect.gen(function* () {
-      const root = yield* Bandwidth.make({ bytesPerSecond: rate })
-      const bytes = Math.min(MiB, rate / 10)
-      const start = performance.now()
-      let last = start
-      let gap = 0
-      let total = 0
-      while (performance.now() - start < 2000) {
-        yield* root.take(bytes)
-        total += bytes
-        const now = performance.now()
-        gap = Math.max(gap, now - last)
-        last = now
-      }
-      near((total / (last - start)) * 1000, rate, 0.02, "the rate")
-      assert.isAtMost(gap, 500)
-    })
+  // Again if it fails: a machine that is busy elsewhere may stop the process for longer than a bucket lasts.
+  it.live.each([MiB, 40 * MiB, 500 * MiB])(
+    "%d B/s over 2 s, in small steps",
+    (rate) =>
+      Effect.gen(function* () {
+        const root = yield* Bandwidth.make({ bytesPerSecond: rate })
+        const bytes = Math.min(MiB, rate / 10)
+        const start = performance.now()
+        let last = start
+        let gap = 0
+        let total = 0
+        while (performance.now() - start < 2000) {
+          yield* root.take(bytes)
+          total += bytes
+          const now = performance.now()
+          gap = Math.max(gap, now - last)
+          last = now
+        }
+        near((total / (last - start)) * 1000, rate, 0.02, "the rate")
+        assert.isAtMost(gap, 500)
+      }),
+    { retry: 2 }
   )
 })
