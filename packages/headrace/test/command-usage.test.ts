@@ -199,7 +199,8 @@ describe("what is wrong before any destination is asked", () => {
     expect(bench.glance.requests).toEqual([])
   })
 
-  it.skipIf(process.getuid?.() === 0)("a source that may not be read", async () => {
+  // Root may read everything.
+  it.skipIf(process.getuid?.() === 0)("[optional] a source that may not be read", async () => {
     const { code, stderr } = await bench.run(["upload", "locked", ...to])
     expect(stderr).toMatch(/^headrace: locked: .*permission.*\n$/i)
     expect(code).toBe(1)
