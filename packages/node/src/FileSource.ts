@@ -1,37 +1,26 @@
 /**
  * A file as a source: read straight into the pool's blocks, no bytes are copied. Regular files and block devices can
- * be read again; a pipe with a name cannot, and has no size.
+ * be read again, from any offset; a pipe with a name or a character device cannot, and has no size.
  *
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type BigIntStats, close, constants, createReadStream, open, read, statSync } from "node:fs"
+import { type BigIntStats, close, constants, createReadStream, open, statSync } from "node:fs"
 import { type FileHandle, open as openHandle, stat } from "node:fs/promises"
 import { resolve } from "node:path"
 import type { Block } from "@headrace/core/Block"
-import { BlockShare } from "@headrace/core/BlockPool"
+import type { BlockShare } from "@headrace/core/BlockPool"
 import * as Blocks from "@headrace/core/Blocks"
 import type { Info, Source } from "@headrace/core/Source"
-import * as SourceError from "@headrace/core/SourceError"
-import { describeFault } from "./internal/fault.ts"
+import type { SourceError } from "@headrace/core/SourceError"
+import { readBlocks, unreadable } from "./internal/descriptor.ts"
 import { fromReadable } from "./internal/readable.ts"
 
-const unreadable = (path: string, cause: unknown, offset?: number) =>
-  SourceError.make("SourceUnreadable", {
-    uri: path,
-    message: `cannot read '${path}': ${describeFault(cause)}`,
-    // A device or a network file system may come back.
-    retryable: offset !== undefined,
-    ...(offset === undefined ? undefined : { offset }),
-    cause
-  })
+const isOnceOnly = (stats: BigIntStats) => stats.isFIFO() || stats.isSocket() || stats.isCharacterDevice()
 
-const isPipe = (stats: BigIntStats) => stats.isFIFO() || stats.isSocket() || stats.isCharacterDevice()
-
-/** A block device's stat has no size: its end is where reading stops giving bytes. */
+/** The stat of a block device has no size: its end is where reading stops giving bytes. */
 const deviceSize = async (path: string): Promise<number> => {
   const handle = await openHandle(path, "r")
   try {
@@ -44,78 +33,69 @@ const deviceSize = async (path: string): Promise<number> => {
 const endOf = async (handle: FileHandle): Promise<number> => {
   const probe = new Uint8Array(1)
   const has = async (at: number) => (await handle.read(probe, 0, 1, at)).bytesRead === 1
+  if (!(await has(0))) return 0
   let high = 1
   while (await has(high)) high *= 2
   let low = Math.floor(high / 2)
-  if (low === 0) return (await has(0)) ? 1 : 0
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2)
     if (await has(middle)) low = middle
     else high = middle
   }
-  return low + 1
+  return high
 }
 
-const info = (name: string, path: string): Effect.Effect<Info, SourceError.SourceError> =>
+const info = (name: string, path: string): Effect.Effect<Info, SourceError> =>
   Effect.tryPromise({
     try: async () => {
       const stats = await stat(path, { bigint: true })
-      if (stats.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" })
-      if (isPipe(stats)) return { size: undefined, identity: undefined }
-      const size = stats.isBlockDevice() ? await deviceSize(path) : Number(stats.size)
-      const identity = stats.isBlockDevice()
-        ? `${stats.rdev}:${size}`
-        : `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeNs}`
-      return { size, identity }
+      if (stats.isDirectory()) throw Object.assign(new Error("a folder"), { code: "EISDIR" })
+      if (isOnceOnly(stats)) return { size: undefined, identity: undefined }
+      if (stats.isBlockDevice()) {
+        const size = await deviceSize(path)
+        return { size, identity: `device ${stats.rdev} ${size}` }
+      }
+      return {
+        size: Number(stats.size),
+        identity: `file ${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs}`
+      }
     },
     catch: (cause) => unreadable(name, cause)
   })
 
-const openFile = (name: string, path: string) =>
+const openFile = (name: string, path: string, flags: number): Effect.Effect<number, SourceError, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.callback<number, SourceError.SourceError>((resume) => {
-      open(path, constants.O_RDONLY, (error, fd) =>
+    Effect.callback<number, SourceError>((resume) => {
+      open(path, flags, (error, fd) =>
         resume(error === null ? Effect.succeed(fd) : Effect.fail(unreadable(name, error)))
       )
     }),
     (fd) => Effect.callback<void>((resume) => close(fd, () => resume(Effect.void)))
   )
 
-/** One read. It is not interrupted half-way: the block must not be given back while the kernel writes into it. */
-const readInto = (name: string, fd: number, block: Block, at: number): Effect.Effect<number, SourceError.SourceError> =>
-  Effect.uninterruptible(
-    Effect.callback<number, SourceError.SourceError>((resume) => {
-      const space = block.space
-      read(fd, space, 0, space.byteLength, at, (error, bytes) =>
-        resume(error === null ? Effect.succeed(bytes) : Effect.fail(unreadable(name, error, at)))
-      )
-    })
+const readFile = (name: string, path: string, offset: number): Stream.Stream<Block, SourceError, BlockShare> =>
+  Stream.scoped(
+    Stream.unwrap(Effect.map(openFile(name, path, constants.O_RDONLY), (fd) => readBlocks(name, fd, offset)))
   )
 
-const blocks = (
-  name: string,
-  path: string,
-  offset: number
-): Stream.Stream<Block, SourceError.SourceError, BlockShare> =>
-  Stream.scoped(
-    Stream.unwrap(
-      Effect.gen(function* () {
-        const share = yield* BlockShare
-        const fd = yield* openFile(name, path)
-        let at = offset
-        const next = Effect.gen(function* () {
-          const block = yield* share.take
-          const bytes = yield* Effect.onError(readInto(name, fd, block, at), () => Effect.sync(() => block.release()))
-          if (bytes === 0) {
-            block.release()
-            return yield* Cause.done()
-          }
-          at += bytes
-          return [block.setLength(bytes)] as Arr.NonEmptyReadonlyArray<Block>
-        })
-        return Stream.fromPull(Effect.succeed(next))
+/**
+ * A pipe is read as a socket is, without blocking: a thread that waits in a read for somebody to write cannot be called
+ * back, and would hold up the end of the process.
+ */
+const readPipe = (name: string, path: string): Stream.Stream<Uint8Array, SourceError> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const { Socket } = yield* Effect.promise(() => import("node:net"))
+      const fd = yield* Effect.callback<number, SourceError>((resume) => {
+        open(path, constants.O_RDONLY | constants.O_NONBLOCK, (error, fd) =>
+          resume(error === null ? Effect.succeed(fd) : Effect.fail(unreadable(name, error)))
+        )
       })
-    )
+      return fromReadable(
+        () => new Socket({ fd, readable: true, writable: false }),
+        (cause) => unreadable(name, cause, 0)
+      )
+    })
   )
 
 /**
@@ -128,20 +108,20 @@ const blocks = (
 export const make = (path: string): Source => {
   const absolute = resolve(path)
   const stats = statSync(absolute, { bigint: true, throwIfNoEntry: false })
-  const seekable = stats === undefined || !isPipe(stats)
+  const onceOnly = stats !== undefined && isOnceOnly(stats)
   return {
     uri: path,
-    replayable: seekable,
+    replayable: !onceOnly,
     info: info(path, absolute),
-    // A read of a pipe can wait for ever and cannot be taken back, so it must not read into the pool's memory.
-    open: (offset) =>
-      seekable
-        ? blocks(path, absolute, offset)
-        : Blocks.fromBytes(
-            fromReadable(
-              () => createReadStream(absolute),
-              (cause) => unreadable(path, cause, 0)
-            )
-          )
+    open: (offset) => {
+      if (!onceOnly) return readFile(path, absolute, offset)
+      if (stats.isFIFO()) return Blocks.fromBytes(readPipe(path, absolute))
+      return Blocks.fromBytes(
+        fromReadable(
+          () => createReadStream(absolute),
+          (cause) => unreadable(path, cause, 0)
+        )
+      )
+    }
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A URL as a source. A connection that is lost in the middle goes on where it was, by `Range` and `If-Range`
- * (RFC 9110 §13.1.5, §14.2), when the server can do that and the content is still the same; otherwise the source is
- * opened anew from its start, which is the engine's decision.
+ * (RFC 9110 §13.1.5, §14.2), when the server can do that and the content is still the same. Otherwise the error is one
+ * that may be retried, by opening the source anew from its start: that is the engine's decision.
  *
  * @since 0.1.0
  */
@@ -15,118 +15,149 @@ import * as Stream from "effect/Stream"
 import * as Source from "@headrace/core/Source"
 import * as SourceError from "@headrace/core/SourceError"
 import { type Response, Transport, type TransportError } from "@headrace/core/Transport"
+import { lengthOf, rangeOf, sameContent, validatorOf } from "./internal/entity.ts"
 
 /** Lost connections in a row, without a byte between them, after which the source has failed. */
 const patience = 5
 
-/** What the answer says of the content: a strong ETag, else the date. */
-const validatorOf = (headers: Response["headers"]): string | undefined => {
-  const etag = headers["etag"]
-  return etag !== undefined && !etag.startsWith("W/") ? etag : headers["last-modified"]
+const firstWaitMs = 200
+const longestWaitMs = 5000
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
-const lengthOf = (headers: Response["headers"]): number | undefined => {
-  const text = headers["content-length"]
-  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined
+const unusable = (message: string): Source.Source<never> => {
+  const error = SourceError.make("InvalidUri", { uri: "http:", message })
+  return { uri: "http:", replayable: true, info: Effect.fail(error), open: () => Stream.fail(error) }
 }
 
-/** The first byte's offset and the whole size, of a 206. */
-const rangeOf = (
-  headers: Response["headers"]
-): { readonly start: number; readonly size: number | undefined } | undefined => {
-  const found = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "")
-  return found === null ? undefined : { start: Number(found[1]), size: found[2] === "*" ? undefined : Number(found[2]) }
+/** Why there is no connection. A passing reason is worth another try from the same offset. */
+interface Refusal {
+  readonly error: SourceError.SourceError
+  readonly passing: boolean
+}
+
+/** An open connection that gives the bytes from some offset on. */
+interface Connection {
+  readonly scope: Scope.Closeable
+  /** The offset at which the bytes must end, where it is known. */
+  readonly end: number | undefined
+  readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, TransportError>
 }
 
 /**
- * A source at `http://` or `https://`. A user and password in the URL are sent as Basic credentials and never shown.
+ * A source at `http://` or `https://`. A user and password in the URL are sent as Basic credentials and never shown;
+ * the query is not shown either, since it often is the secret (signed URLs).
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (url: string): Source.Source<Transport> => {
+  if (!URL.canParse(url)) return unusable("the URL is not valid")
   const parsed = new URL(url)
-  const headers: Record<string, string> = { "accept-encoding": "identity", "user-agent": "headrace" }
+  if (parsed.protocol !== "http:" && parsed.protocol !== "https:") {
+    return unusable(`'${parsed.protocol}' is not a URL that can be read (allowed: http:, https:)`)
+  }
+  const headers: Record<string, string> = { "accept-encoding": "identity" }
   if (parsed.username !== "" || parsed.password !== "") {
-    const pair = `${decodeURIComponent(parsed.username)}:${decodeURIComponent(parsed.password)}`
+    const pair = `${decoded(parsed.username)}:${decoded(parsed.password)}`
     headers["authorization"] = `Basic ${Buffer.from(pair).toString("base64")}`
     parsed.username = ""
     parsed.password = ""
   }
+  parsed.hash = ""
   const target = parsed.href
-  // A query often is the secret (a signed URL), so it is not shown.
   const uri = `${parsed.origin}${parsed.pathname}`
 
   const fail = (
     reason: SourceError.SourceReason,
     message: string,
-    more?: { retryable?: boolean; status?: number; offset?: number }
+    more?: {
+      readonly retryable?: boolean
+      readonly status?: number
+      readonly offset?: number
+      readonly cause?: unknown
+    }
   ) => SourceError.make(reason, { uri, message, ...more })
 
   const ofTransport = (error: TransportError) =>
-    fail("SourceUnreadable", `cannot read '${uri}': ${error.message}`, {
-      retryable: error.reason._tag !== "InvalidConfig"
-    })
-
-  const refused = (status: number) =>
     fail(
+      error.reason._tag === "InvalidConfig" ? "InvalidConfig" : "SourceUnreadable",
+      `cannot read '${uri}': ${error.message}`,
+      { retryable: error.reason._tag !== "InvalidConfig", cause: error }
+    )
+
+  const refused = (status: number, offset?: number) => {
+    const reason =
       status === 401
         ? "Unauthorized"
         : status === 403
           ? "Forbidden"
           : status === 404 || status === 410
             ? "NotFound"
-            : "SourceUnreadable",
-      `cannot read '${uri}': the server answered ${status}`,
-      { status, retryable: status >= 500 || status === 429 || status === 408 }
-    )
+            : status >= 500 || status === 429 || status === 408
+              ? "Unavailable"
+              : "Rejected"
+    return fail(reason, `cannot read '${uri}': the server answered ${status}`, {
+      status,
+      retryable: reason === "Unavailable",
+      ...(offset === undefined ? undefined : { offset })
+    })
+  }
 
-  const get = (offset: number, validator: string | undefined) =>
+  const ask = (method: "GET" | "HEAD", more: Record<string, string>) =>
     Effect.flatMap(Transport, (transport) =>
-      transport.send({
-        method: "GET",
-        url: target,
-        headers: {
-          ...headers,
-          ...(offset === 0 ? undefined : { range: `bytes=${offset}-` }),
-          ...(offset === 0 || validator === undefined ? undefined : { "if-range": validator })
-        }
-      })
+      transport.send({ method, url: target, headers: { ...headers, ...more } })
     ).pipe(Effect.mapError(ofTransport))
 
   const info = Effect.scoped(
     Effect.gen(function* () {
-      const transport = yield* Transport
-      const head = yield* Effect.mapError(transport.send({ method: "HEAD", url: target, headers }), ofTransport)
-      // Signed URLs often allow GET alone: then a GET whose body is not read says the same.
-      const answer = head.status >= 200 && head.status < 300 ? head : yield* get(0, undefined)
-      if (answer.status < 200 || answer.status >= 300) return yield* refused(answer.status)
-      const size = lengthOf(answer.headers)
-      return { size, identity: validatorOf(answer.headers) }
+      const head = yield* ask("HEAD", {})
+      if (head.status >= 200 && head.status < 300 && lengthOf(head.headers) !== undefined) {
+        return { size: lengthOf(head.headers), identity: validatorOf(head.headers) }
+      }
+      // Signed URLs often allow GET alone, and some servers say no length to HEAD. One byte is enough to learn both.
+      const answer = yield* ask("GET", { range: "bytes=0-0" })
+      const whole =
+        answer.status === 206 ? rangeOf(answer.headers)?.size : answer.status === 416 ? 0 : lengthOf(answer.headers)
+      if (answer.status !== 416 && (answer.status < 200 || answer.status >= 300)) return yield* refused(answer.status)
+      return { size: whole, identity: validatorOf(answer.headers) }
     })
   )
 
-  /** One connection's bytes from `offset` on. */
-  const connect = (offset: number, validator: string | undefined) =>
+  /** One connection's bytes from `offset` on; `known` is the first answer's header. */
+  const connect = (offset: number, known: Response["headers"] | undefined) =>
     Effect.gen(function* () {
-      const answer = yield* get(offset, validator)
-      if (answer.status < 200 || answer.status >= 300) return yield* refused(answer.status)
+      const validator = known === undefined ? undefined : validatorOf(known, "strong")
+      const answer = yield* Effect.mapError(
+        ask("GET", {
+          ...(offset === 0 ? undefined : { range: `bytes=${offset}-` }),
+          ...(offset === 0 || validator === undefined ? undefined : { "if-range": validator })
+        }),
+        (error): Refusal => ({ error, passing: error.retryable })
+      )
+      const stop = (error: SourceError.SourceError) => Effect.fail<Refusal>({ error, passing: false })
+      if (answer.status < 200 || answer.status >= 300) {
+        const error = refused(answer.status, offset)
+        return yield* Effect.fail<Refusal>({ error, passing: error.retryable })
+      }
+      if (known !== undefined && !sameContent(known, answer.headers)) {
+        return yield* stop(fail("SourceChanged", `'${uri}' changed while it was read`, { offset }))
+      }
       const range = answer.status === 206 ? rangeOf(answer.headers) : undefined
       if (offset > 0 && range?.start !== offset) {
-        return yield* fail(
-          "SourceUnreadable",
-          `cannot go on reading '${uri}' at byte ${offset}: the server starts anew`,
-          { retryable: true, offset }
-        )
-      }
-      const found = validatorOf(answer.headers)
-      if (validator !== undefined && found !== validator) {
-        return yield* fail("SourceChanged", `'${uri}' changed while it was read`, { offset })
+        const message = `cannot go on reading '${uri}' at byte ${offset}: the server starts anew`
+        return yield* stop(fail("SourceUnreadable", message, { retryable: true, offset }))
       }
       const length = lengthOf(answer.headers)
       return {
-        validator: found,
-        end: length === undefined ? undefined : offset + length,
+        headers: answer.headers,
+        end: range?.size ?? (length === undefined ? undefined : offset + length),
         pull: yield* Stream.toPull(answer.stream)
       }
     })
@@ -138,22 +169,32 @@ export const make = (url: string): Source.Source<Transport> => {
           const outer = yield* Effect.scope
           let at = from
           let lostInARow = 0
-          let validator: string | undefined
-          let open:
-            | {
-                readonly scope: Scope.Closeable
-                readonly end: number | undefined
-                readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, TransportError>
-              }
-            | undefined
+          let known: Response["headers"] | undefined
+          let connection: Connection | undefined
 
           const reconnect = Effect.gen(function* () {
             const scope = yield* Scope.fork(outer)
-            const made = yield* Scope.provide(connect(at, validator), scope)
-            validator = made.validator
-            open = { scope, end: made.end, pull: made.pull }
-            return open
+            const made = yield* Effect.onError(Scope.provide(connect(at, known), scope), () =>
+              Scope.close(scope, Exit.void)
+            )
+            known ??= made.headers
+            connection = { scope, end: made.end, pull: made.pull }
+            return connection
           })
+
+          /** Waits before the next connection, if there is to be one. */
+          const lost = (error: SourceError.SourceError) =>
+            Effect.gen(function* () {
+              // Without a date or a strong ETag nobody can say whether the rest belongs to the beginning.
+              const resumable = at > from && known !== undefined && validatorOf(known, "strong") !== undefined
+              if (!resumable || ++lostInARow > patience) return yield* error
+              yield* Effect.sleep(Math.min(longestWaitMs, firstWaitMs * 2 ** (lostInARow - 1)))
+            })
+
+          const connected: Effect.Effect<Connection, SourceError.SourceError, Transport> = Effect.catch(
+            Effect.suspend(() => (connection === undefined ? reconnect : Effect.succeed(connection))),
+            ({ error, passing }) => Effect.andThen(passing ? lost(error) : Effect.fail(error), connected)
+          )
 
           const next: Pull.Pull<
             Arr.NonEmptyReadonlyArray<Uint8Array>,
@@ -161,26 +202,19 @@ export const make = (url: string): Source.Source<Transport> => {
             void,
             Transport
           > = Effect.gen(function* () {
-            const current = open ?? (yield* reconnect)
-            const exit = yield* Effect.exit(current.pull)
+            const { end, pull, scope } = yield* connected
+            const exit = yield* Effect.exit(pull)
             if (Exit.isSuccess(exit)) {
               for (const chunk of exit.value) at += chunk.byteLength
               lostInARow = 0
               return exit.value
             }
-            const ended = Pull.isDoneCause(exit.cause)
-            if (ended && (current.end === undefined || at >= current.end)) return yield* Cause.done()
             if (Exit.hasInterrupts(exit)) return yield* Effect.interrupt
-            // Lost, or ended short of what was announced.
-            open = undefined
-            yield* Scope.close(current.scope, Exit.void)
-            if (validator === undefined || ++lostInARow > patience) {
-              return yield* fail("SourceUnreadable", `the connection to '${uri}' was lost after ${at} bytes`, {
-                retryable: true,
-                offset: at
-              })
-            }
-            yield* Effect.sleep(Math.min(5000, 100 * 2 ** lostInARow))
+            if (Pull.isDoneCause(exit.cause) && (end === undefined || at >= end)) return yield* Cause.done()
+            connection = undefined
+            yield* Scope.close(scope, Exit.void)
+            const message = `the connection to '${uri}' was lost after ${at} bytes`
+            yield* lost(fail("SourceUnreadable", message, { retryable: true, offset: at }))
             return yield* next
           })
           return Stream.fromPull(Effect.succeed(next))

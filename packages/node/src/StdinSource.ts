@@ -1,45 +1,60 @@
 /**
- * Standard input as a source: read once, of unknown size unless it is a regular file. What a slow producer gives is
- * passed on as it comes.
+ * Standard input as a source: read once. Its size is known when a file was redirected into it. What a slow producer
+ * gives is passed on within half a second.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { fstatSync } from "node:fs"
-import * as Source from "@headrace/core/Source"
-import * as SourceError from "@headrace/core/SourceError"
-import { describeFault } from "./internal/fault.ts"
+import { fstatSync, readFileSync } from "node:fs"
+import * as Blocks from "@headrace/core/Blocks"
+import type { Source } from "@headrace/core/Source"
+import { readBlocks, unreadable } from "./internal/descriptor.ts"
 import { fromReadable } from "./internal/readable.ts"
 
-/** Of a file that was redirected into standard input the size is known, if it is read from its start. */
-const sizeOfStdin = (): number | undefined => {
+const descriptor = 0
+
+const isFile = (): boolean => {
   try {
-    const stats = fstatSync(0)
-    return stats.isFile() ? stats.size : undefined
+    return fstatSync(descriptor).isFile()
+  } catch {
+    return false
+  }
+}
+
+/** Where the file stands: somebody may have read its beginning. Only Linux says. */
+const position = (): number | undefined => {
+  try {
+    const found = /^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8"))
+    return found === null ? undefined : Number(found[1])
   } catch {
     return undefined
   }
 }
 
+const fileSize = (from: number | undefined): number | undefined =>
+  from === undefined ? undefined : Math.max(0, fstatSync(descriptor).size - from)
+
 /**
- * Standard input.
+ * Standard input. It belongs to the source from here on.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (): Source.Source =>
-  Source.fromStream({
+export const make = (): Source => {
+  const file = isFile()
+  const from = file ? position() : undefined
+  return {
     uri: "-",
     replayable: false,
-    info: Effect.sync(() => ({ size: sizeOfStdin(), identity: undefined })),
+    info: Effect.sync(() => ({ size: file ? fileSize(from) : undefined, identity: undefined })),
     open: () =>
-      fromReadable(
-        () => process.stdin,
-        (cause) =>
-          SourceError.make("SourceUnreadable", {
-            uri: "-",
-            message: `cannot read standard input: ${describeFault(cause)}`,
-            cause
-          })
-      )
-  })
+      file
+        ? readBlocks("-", descriptor, undefined)
+        : Blocks.fromBytes(
+            fromReadable(
+              () => process.stdin,
+              (cause) => unreadable("-", cause, 0)
+            )
+          )
+  }
+}

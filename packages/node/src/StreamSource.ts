@@ -2,6 +2,9 @@
  * Sources from what programs have at hand: a `Uint8Array`, a Node `Readable`, a web `ReadableStream`, an iterable or
  * async iterable of `Uint8Array`s. A function that gives any of these for an offset makes the source replayable.
  *
+ * A stream that has been used up is an error, never an empty source: a consumed body sent again is how images of zero
+ * bytes come about.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
@@ -19,6 +22,7 @@ import { fromReadable } from "./internal/readable.ts"
  * @category models
  */
 export interface WebStream {
+  readonly locked: boolean
   readonly getReader: () => unknown
 }
 
@@ -31,24 +35,25 @@ export interface WebStream {
 export type Once = Uint8Array | Readable | WebStream | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
- * Bytes that can be read once, or a function that gives them from an offset on, as often as it is called.
+ * Bytes that can be read once, or a function that gives them from an offset (in bytes) on, as often as it is called.
  *
  * @since 0.1.0
  * @category models
  */
 export type Input = Once | ((offset: number) => Once | Promise<Once>)
 
-const failed = (uri: string, retryable: boolean) => (cause: unknown) =>
-  SourceError.make("SourceUnreadable", {
-    uri,
-    message: `the source failed: ${(cause instanceof Error ? cause.message : String(cause)).split("\n")[0]}`,
-    retryable,
-    cause
-  })
-
 const toReadable = (input: Exclude<Once, Uint8Array>): Readable => {
-  if (input instanceof Readable) return input
-  if ("getReader" in input) return Readable.fromWeb(input as unknown as NodeReadableStream)
+  if (input instanceof Readable) {
+    if (input.destroyed || input.readableEnded) throw new Error("the stream has been read already")
+    return input
+  }
+  if ("getReader" in input) {
+    const stream = input as unknown as NodeReadableStream
+    if (stream.locked) throw new Error("somebody else reads the stream (it is locked)")
+    // Its declared type leaves web streams out; they are what it was extended for.
+    if (Readable.isDisturbed(stream as unknown as Readable)) throw new Error("the stream has been read already")
+    return Readable.fromWeb(stream)
+  }
   return Readable.from(input, { objectMode: true, highWaterMark: 1 })
 }
 
@@ -58,21 +63,24 @@ const checked = (chunk: unknown): Uint8Array => {
   throw new TypeError(`it gave ${typeof chunk === "object" ? "an object" : `a ${typeof chunk}`}, not a Uint8Array`)
 }
 
-const stream = (
+const read = (
   input: Once,
   onError: (cause: unknown) => SourceError.SourceError
-): Stream.Stream<Uint8Array, SourceError.SourceError> =>
-  input instanceof Uint8Array
-    ? input.byteLength === 0
-      ? Stream.empty
-      : Stream.succeed(input)
-    : Stream.mapEffect(
-        fromReadable(() => toReadable(input), onError),
+): Stream.Stream<Uint8Array, SourceError.SourceError> => {
+  if (input instanceof Uint8Array) return input.byteLength === 0 ? Stream.empty : Stream.succeed(input)
+  return Stream.unwrap(
+    Effect.map(Effect.try({ try: () => toReadable(input), catch: onError }), (readable) =>
+      Stream.mapEffect(
+        fromReadable(() => readable, onError),
         (chunk) => Effect.try({ try: () => checked(chunk), catch: onError })
       )
+    )
+  )
+}
 
 /**
- * Makes a source. `size` in bytes, where it is known; of a `Uint8Array` it is.
+ * Makes a source. `size` in bytes, where it is known; of a `Uint8Array` it is. `uri` is what messages and receipts call
+ * it.
  *
  * @since 0.1.0
  * @category constructors
@@ -81,18 +89,31 @@ export const make = (input: Input, options?: { readonly uri?: string; readonly s
   const uri = options?.uri ?? (input instanceof Uint8Array ? "memory:" : "stream:")
   if (input instanceof Uint8Array) return Source.fromBytes(input, uri)
   const replayable = typeof input === "function"
-  const onError = failed(uri, replayable)
+  const onError = (cause: unknown) =>
+    SourceError.make("SourceUnreadable", {
+      uri,
+      message: `cannot read the source: ${(cause instanceof Error ? cause.message : String(cause)).split("\n")[0]}`,
+      retryable: replayable,
+      cause
+    })
+  let opened = false
+  const open = (offset: number) =>
+    Stream.suspend(() => {
+      if (typeof input === "function") {
+        return Stream.unwrap(
+          Effect.map(Effect.tryPromise({ try: async () => input(offset), catch: onError }), (once) =>
+            read(once, onError)
+          )
+        )
+      }
+      if (opened) return Stream.fail(onError(new Error("the stream has been read already")))
+      opened = true
+      return read(input, onError)
+    })
   return Source.fromStream({
     uri,
     replayable,
     info: Effect.succeed({ size: options?.size, identity: undefined }),
-    open: (offset) =>
-      typeof input === "function"
-        ? Stream.unwrap(
-            Effect.map(Effect.tryPromise({ try: async () => input(offset), catch: onError }), (once) =>
-              stream(once, onError)
-            )
-          )
-        : stream(input, onError)
+    open
   })
 }

@@ -1,0 +1,146 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as StreamSource from "@headrace/node/StreamSource"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { Readable } from "node:stream"
+import { ReadableStream } from "node:stream/web"
+import { pattern, read } from "./support/reading.ts"
+
+const bytes = pattern(2_500_000)
+
+const pieces = (from = 0) => {
+  const all: Array<Uint8Array> = []
+  for (let at = from; at < bytes.byteLength; at += 77_777) all.push(bytes.subarray(at, at + 77_777))
+  return all
+}
+
+async function* generate(from = 0) {
+  for (const piece of pieces(from)) {
+    yield piece
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+const kinds: Record<string, (from?: number) => StreamSource.Once> = {
+  "a Uint8Array": (from = 0) => bytes.subarray(from),
+  "a Readable": (from) => Readable.from(generate(from)),
+  "a Readable of bytes": (from) => Readable.from(generate(from), { objectMode: false }),
+  "a web stream": (from) => ReadableStream.from(generate(from)),
+  "the body of a Response": (from = 0) => new Response(bytes.slice(from)).body!,
+  "a Blob's stream": (from = 0) => new Blob([bytes.slice(from)]).stream(),
+  "an array": (from) => pieces(from),
+  "an async generator": (from) => generate(from)
+}
+
+for (const [what, make] of Object.entries(kinds)) {
+  describe(what, () => {
+    it.live("is read whole", () =>
+      Effect.gen(function* () {
+        const source = StreamSource.make(make())
+        const got = yield* read(source)
+        assert.strictEqual(got.error, undefined)
+        assert.isTrue(Buffer.from(got.bytes).equals(bytes))
+        assert.strictEqual(got.inUse, 0)
+        assert.strictEqual(source.replayable, what === "a Uint8Array")
+      })
+    )
+
+    it.live("can be read again, from any offset, when a function makes it", () =>
+      Effect.gen(function* () {
+        const source = StreamSource.make((offset) => make(offset), { size: bytes.byteLength, uri: "mine" })
+        assert.isTrue(source.replayable)
+        assert.strictEqual(source.uri, "mine")
+        assert.strictEqual((yield* source.info).size, bytes.byteLength)
+        for (const offset of [0, 0, 1_234_567]) {
+          const got = yield* read(source, offset)
+          assert.isTrue(Buffer.from(got.bytes).equals(bytes.subarray(offset)))
+        }
+      })
+    )
+
+    if (what !== "a Uint8Array") {
+      it.live("is an error when it is read twice, and not empty", () =>
+        Effect.gen(function* () {
+          const once = make()
+          const source = StreamSource.make(once)
+          yield* read(source)
+          const got = yield* read(source)
+          assert.match(got.error?.message ?? "", /has been read already/)
+          assert.isFalse(got.error?.retryable)
+          // Nor when it comes by another way; an array is not used up.
+          if (Array.isArray(once)) return
+          if (what === "an async generator") return
+          const again = yield* read(StreamSource.make(() => once))
+          assert.match(again.error?.message ?? "", /has been read already|is locked/)
+        })
+      )
+    }
+  })
+}
+
+describe("a source of a program", () => {
+  it.live("may give its stream later, and fail in doing so", () =>
+    Effect.gen(function* () {
+      const later = StreamSource.make(async (offset) => {
+        await new Promise((resolve) => setTimeout(resolve, 10))
+        return bytes.subarray(offset)
+      })
+      assert.strictEqual((yield* read(later)).bytes.byteLength, bytes.byteLength)
+      const broken = yield* read(
+        StreamSource.make(() => {
+          throw new Error("no token\nstack")
+        })
+      )
+      assert.strictEqual(broken.error?.message, "cannot read the source: no token")
+      assert.isTrue(broken.error?.retryable)
+    })
+  )
+
+  it.live("passes its stream's error on", () =>
+    Effect.gen(function* () {
+      async function* fails() {
+        yield bytes.subarray(0, 10)
+        throw new Error("disk on fire")
+      }
+      for (const input of [fails(), Readable.from(fails()), ReadableStream.from(fails())]) {
+        const got = yield* read(StreamSource.make(input))
+        assert.strictEqual(got.error?.message, "cannot read the source: disk on fire")
+        assert.strictEqual(got.error?.reason._tag, "SourceUnreadable")
+        assert.strictEqual(got.inUse, 0)
+      }
+    })
+  )
+
+  it.live("must give bytes", () =>
+    Effect.gen(function* () {
+      for (const [chunk, what] of [
+        [42, /a number, not a Uint8Array/],
+        [{ a: 1 }, /an object, not a Uint8Array/]
+      ] as const) {
+        const got = yield* read(StreamSource.make([chunk] as unknown as Array<Uint8Array>))
+        assert.match(got.error?.message ?? "", what)
+      }
+    })
+  )
+
+  it.live("is told when nobody reads on", () =>
+    Effect.gen(function* () {
+      let returned = false
+      async function* endless() {
+        try {
+          while (true) {
+            yield bytes
+            await new Promise((resolve) => setTimeout(resolve, 5))
+          }
+        } finally {
+          returned = true
+        }
+      }
+      const fiber = yield* Effect.forkChild(read(StreamSource.make(endless())))
+      yield* Effect.sleep(50)
+      yield* Fiber.interrupt(fiber)
+      yield* Effect.sleep(20)
+      assert.isTrue(returned)
+    })
+  )
+})
