@@ -33,7 +33,7 @@ import * as Uri from "./Uri.ts"
 export type Bytes =
   | Uint8Array
   | Readable
-  | { readonly getReader: () => unknown }
+  | { readonly locked: boolean; readonly getReader: () => unknown }
   | Iterable<Uint8Array>
   | AsyncIterable<Uint8Array>
 
