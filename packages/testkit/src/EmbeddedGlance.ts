@@ -12,7 +12,7 @@ import { type Exchanged, makeManner, startHttpServer } from "./internal/httpServ
 import { type Authenticator, fakeTokens, type Identity } from "./internal/identity.ts"
 import { type Image, type ImageStatus, view } from "./internal/image.ts"
 import { makeQuota, type QuotaOptions } from "./internal/quota.ts"
-import type { Counters, Release, Site } from "./internal/site.ts"
+import type { Counters, ImportMethod, Release, Site } from "./internal/site.ts"
 import { makeStores, type StoreOptions, type StoresOption } from "./internal/stores.ts"
 
 export type {
@@ -22,6 +22,7 @@ export type {
   Fault,
   Identity,
   ImageStatus,
+  ImportMethod,
   Moment,
   Operation,
   QuotaOptions,
@@ -79,7 +80,7 @@ export interface Options {
   /** Whether the format of what arrived is looked at (33 refuses a wrong one). Default true. */
   readonly inspectFormats?: boolean
   /** Default `glance-direct` and `copy-image`. */
-  readonly importMethods?: ReadonlyArray<string>
+  readonly importMethods?: ReadonlyArray<ImportMethod>
   /** How long each step of an import takes in ms. Default 10. */
   readonly importStepMs?: number
   /** What goes wrong, in order, one a request of the fault's kind. */

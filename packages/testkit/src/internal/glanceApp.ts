@@ -9,7 +9,7 @@ import type { Answer, Ending, Exchange } from "./httpServer.ts"
 import { authenticate, type Authenticator, type Context } from "./identity.ts"
 import { become, type Image, remove, view } from "./image.ts"
 import { applyPatch, newImage, parseCreate, parseJson, parsePatch } from "./imageChanges.ts"
-import { imageSchema, validate } from "./imageSchema.ts"
+import { imageSchema, imagesSchema, validate } from "./imageSchema.ts"
 import { importImage, importInfo, imageTasks } from "./importing.ts"
 import { download } from "./download.ts"
 import { listImages } from "./listing.ts"
@@ -122,10 +122,18 @@ const activation =
     return noContent
   }
 
+const tagged = (site: Site, context: Context, id: string): Image => {
+  try {
+    return findImage(site, context, id)
+  } catch {
+    throw new HttpFailure(404, `Image ${id} not found.`)
+  }
+}
+
 const addTag: Handler = ({ args, context, site }) => {
   validate({ tags: [args[1]] })
   enforceMutating(context)
-  const image = findImage(site, context, args[0]!)
+  const image = tagged(site, context, args[0]!)
   enforce(context, "modify_image", image)
   image.tags.add(args[1]!)
   return noContent
@@ -133,7 +141,7 @@ const addTag: Handler = ({ args, context, site }) => {
 
 const removeTag: Handler = ({ args, context, site }) => {
   enforceMutating(context)
-  const image = findImage(site, context, args[0]!)
+  const image = tagged(site, context, args[0]!)
   enforce(context, "modify_image", image)
   if (!image.tags.delete(args[1]!)) throw new HttpFailure(404)
   return noContent
@@ -143,9 +151,12 @@ const storesDetail: Handler = ({ context, site }) => {
   const stores = storesInfo(site.stores)
   enforceStoresDetail(context)
   for (const store of stores) {
-    store["type"] = store["read-only"] === "true" ? "http" : "file"
-    store["properties"] = {}
-    if (site.release === "33") store["weight"] = 0
+    const http = store["read-only"] === "true"
+    store["type"] = http ? "http" : "file"
+    store["properties"] = http
+      ? {}
+      : { data_dir: `/var/lib/glance/${String(store["id"])}`, chunk_size: 65_536, thin_provisioning: false }
+    if (site.release === "33") store["weight"] = site.stores.get(String(store["id"]))?.weight ?? 0
   }
   return json(200, { stores })
 }
@@ -219,7 +230,7 @@ const routes: ReadonlyArray<Route> = [
   {
     path: /^\/schemas\/images$/,
     methods: {
-      GET: () => json(200, { name: "images", properties: { images: { type: "array", items: imageSchema } } })
+      GET: () => json(200, imagesSchema)
     }
   }
 ]
@@ -254,9 +265,11 @@ const dispatch = async (site: Site, context: Context, exchange: Exchange, path: 
   throw new HttpFailure(404)
 }
 
-const requestId = (exchange: Exchange): string => {
+const longestRequestId = 64
+
+const requestId = (exchange: Exchange, authenticated: boolean): string => {
   const asked = exchange.head.headers["x-openstack-request-id"]
-  if (asked === undefined || asked === "") return `req-${randomUUID()}`
+  if (!authenticated || asked === undefined || asked === "") return `req-${randomUUID()}`
   return asked.startsWith("req-") ? asked : `req-${asked}`
 }
 
@@ -264,6 +277,11 @@ const withRequestId = (answer: Answer | Ending, requestId: string): Answer | End
   typeof answer === "string" || answer.anonymous === true
     ? answer
     : { ...answer, headers: [...(answer.headers ?? []), ["x-openstack-request-id", requestId]] }
+
+const emptyText = [
+  ["Content-Type", "text/plain; charset=utf8"],
+  ["Content-Length", "0"]
+] as const
 
 /** A text answer of the plain kind. */
 const text = (status: number, body: string, headers: ReadonlyArray<readonly [string, string]> = []): Answer => ({
@@ -297,6 +315,12 @@ export const makeApp =
       // the page is made in front of the part that adds the request id
       return page(error)
     }
-    const answer = await dispatch(site, context, exchange, `/${rest.join("/")}`).catch(page)
-    return withRequestId(answer, requestId(exchange))
+    if (authenticator !== undefined && (head.headers["x-openstack-request-id"] ?? "").length > longestRequestId) {
+      return page(new HttpFailure(500))
+    }
+    const answer =
+      head.path === "/v2"
+        ? ({ status: 302, headers: [["Location", `${origin}/v2/`], ...emptyText] } satisfies Answer)
+        : await dispatch(site, context, exchange, `/${rest.join("/")}`).catch(page)
+    return withRequestId(answer, requestId(exchange, authenticator !== undefined))
   }

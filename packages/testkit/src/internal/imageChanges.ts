@@ -59,7 +59,7 @@ const nonNegative = (name: string, value: number): number => {
 /** What a create asks for, with the schema's and the reserved names' checks done. */
 export const parseCreate = (bytes: Buffer): Json => {
   const body = parseJson(bytes)
-  if (Array.isArray(body)) throw new HttpFailure(400, "Provided object does not match schema 'image'")
+  if (Array.isArray(body)) throw new HttpFailure(500)
   const values = body as Json
   for (const name of disallowed) if (name in values) throw readOnlyFailure(name)
   validate(values)

@@ -13,10 +13,34 @@ interface Property {
   readonly maxLength?: number
   readonly pattern?: string
   readonly enum?: ReadonlyArray<string | null>
-  readonly items?: { readonly type: string; readonly maxLength?: number }
+  readonly items?: { readonly type: string; readonly maxLength?: number; readonly [more: string]: unknown }
 }
 
 const uuid = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
+
+/** What a location is. Locations cannot be set here; the schema names them all the same. */
+const location = {
+  type: "object",
+  properties: {
+    url: { type: "string", maxLength: 255 },
+    metadata: { type: "object" },
+    validation_data: {
+      description:
+        "Values to be used to populate the corresponding image properties. If the image status is not 'queued', " +
+        "values must exactly match those already contained in the image properties.",
+      type: "object",
+      writeOnly: true,
+      additionalProperties: false,
+      properties: {
+        checksum: { type: "string", minLength: 32, maxLength: 32 },
+        os_hash_algo: { type: "string", maxLength: 64 },
+        os_hash_value: { type: "string", maxLength: 128 }
+      },
+      required: ["os_hash_algo", "os_hash_value"]
+    }
+  },
+  required: ["url", "metadata"]
+}
 
 const properties: Readonly<Record<string, Property>> = {
   id: { type: "string", description: "An identifier for the image", pattern: uuid },
@@ -63,6 +87,11 @@ const properties: Readonly<Record<string, Property>> = {
     description: "List of strings related to the image",
     items: { type: "string", maxLength: 255 }
   },
+  direct_url: {
+    type: "string",
+    readOnly: true,
+    description: "URL to access the image file kept in external store"
+  },
   min_ram: { type: "integer", description: "Amount of ram (in MB) required to boot image." },
   min_disk: { type: "integer", description: "Amount of disk space (in GB) required to boot image." },
   self: { type: "string", readOnly: true, description: "An image self url" },
@@ -74,7 +103,12 @@ const properties: Readonly<Record<string, Property>> = {
       "Store in which image data resides.  Only present when the operator has enabled multiple stores.  May be a " +
       "comma-separated list of store identifiers."
   },
-  schema: { type: "string", readOnly: true, description: "An image schema url" }
+  schema: { type: "string", readOnly: true, description: "An image schema url" },
+  locations: {
+    type: "array",
+    items: location,
+    description: "A set of URLs to access the image file kept in external store"
+  }
 }
 
 /** `GET /v2/schemas/image`. */
@@ -85,6 +119,22 @@ export const imageSchema = {
   links: [
     { rel: "self", href: "{self}" },
     { rel: "enclosure", href: "{file}" },
+    { rel: "describedby", href: "{schema}" }
+  ]
+}
+
+/** `GET /v2/schemas/images`. */
+export const imagesSchema = {
+  name: "images",
+  properties: {
+    images: { type: "array", items: imageSchema },
+    first: { type: "string" },
+    next: { type: "string" },
+    schema: { type: "string" }
+  },
+  links: [
+    { rel: "first", href: "{first}" },
+    { rel: "next", href: "{next}" },
     { rel: "describedby", href: "{schema}" }
   ]
 }

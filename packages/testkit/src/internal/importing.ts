@@ -9,6 +9,7 @@ import type { Head } from "./httpHead.ts"
 import type { Answer } from "./httpServer.ts"
 import type { Context } from "./identity.ts"
 import { become, type Image } from "./image.ts"
+import { Inspector } from "./inspect.ts"
 import { enforce } from "./policy.ts"
 import { findImage, showImage, type Site, type Task } from "./site.ts"
 
@@ -16,10 +17,18 @@ export const importInfo = (site: Site): Record<string, unknown> => ({
   "import-methods": { description: "Import methods available.", type: "array", value: site.importMethods }
 })
 
-const instant = (at: number): string => `${new Date(at).toISOString().slice(0, 19)}Z`
+/** Of a task, and only there, times have six digits after the point and no zone. */
+const instant = (at: number): string => `${new Date(at).toISOString().slice(0, -1)}000`
+
+const twoDaysMs = 2 * 24 * 3600 * 1000
 
 export const imageTasks = (site: Site, context: Context, id: string): Array<Record<string, unknown>> => {
-  const image = showImage(site, context, id)
+  let image: Image
+  try {
+    image = showImage(site, context, id)
+  } catch {
+    throw new HttpFailure(404)
+  }
   return [...site.tasks.values()]
     .filter((task) => task.imageId === image.id)
     .map((task) => ({
@@ -29,16 +38,23 @@ export const imageTasks = (site: Site, context: Context, id: string): Array<Reco
       status: task.status,
       message: task.message,
       owner: task.owner,
+      user_id: task.userId,
+      request_id: task.requestId,
+      input: { image_id: task.imageId, import_req: task.body, backend: site.stores.multi ? task.stores : [null] },
+      result: task.status === "success" ? { image_id: task.imageId } : null,
       created_at: instant(task.createdAt),
-      updated_at: instant(task.updatedAt)
+      updated_at: instant(task.updatedAt),
+      expires_at: ["success", "failure"].includes(task.status) ? instant(task.updatedAt + twoDaysMs) : null,
+      deleted: false,
+      deleted_at: null
     }))
 }
 
 interface Asked {
   readonly method: string
-  readonly stores: ReadonlyArray<string>
-  readonly allStores: boolean
   readonly mustSucceed: boolean
+  /** The stores by name. Throws 400 where they are named in two ways. */
+  readonly wanted: () => { readonly stores: ReadonlyArray<string>; readonly allStores: boolean }
 }
 
 const conflict = (words: string) => new HttpFailure(409, words)
@@ -48,7 +64,7 @@ const parse = (site: Site, head: Head, body: unknown): Asked => {
   const method = (values["method"] as Readonly<Record<string, unknown>> | undefined)?.["name"]
   if (values["method"] === undefined) throw new HttpFailure(400, "Import request requires a 'method' field.")
   if (method === undefined) throw new HttpFailure(400, "Import request requires a 'name' field.")
-  if (typeof method !== "string" || !site.importMethods.includes(method)) {
+  if (typeof method !== "string" || !site.importMethods.some((known) => known === method)) {
     throw new HttpFailure(400, `Unknown import method name '${String(method)}'.`)
   }
   for (const name of ["all_stores_must_succeed", "all_stores"]) {
@@ -56,6 +72,18 @@ const parse = (site: Site, head: Head, body: unknown): Asked => {
       throw new HttpFailure(400, `'${name}' must be boolean value only`)
     }
   }
+  return {
+    method,
+    mustSucceed: values["all_stores_must_succeed"] !== false,
+    wanted: () => wantedStores(site, head, values)
+  }
+}
+
+const wantedStores = (
+  site: Site,
+  head: Head,
+  values: Readonly<Record<string, unknown>>
+): ReturnType<Asked["wanted"]> => {
   const header = head.headers["x-image-meta-store"]
   const listed = values["stores"] as ReadonlyArray<string> | undefined
   const allStores = values["all_stores"] === true
@@ -66,7 +94,7 @@ const parse = (site: Site, head: Head, body: unknown): Asked => {
     throw new HttpFailure(400, "Stores parameter and x-image-meta-store header can't be both specified")
   }
   const stores = allStores ? site.stores.list.map((store) => store.id) : (listed ?? [header ?? site.stores.defaultId])
-  return { method, stores, allStores, mustSucceed: values["all_stores_must_succeed"] !== false }
+  return { stores, allStores }
 }
 
 const check = (site: Site, context: Context, image: Image, asked: Asked): ReadonlyArray<string> => {
@@ -83,15 +111,21 @@ const check = (site: Site, context: Context, image: Image, asked: Asked): Readon
   if (image.diskFormat === null) throw conflict("'disk_format' needs to be set before import")
   enforce(context, asked.method === "copy-image" ? "copy_image" : "modify_image", image)
   if (image.properties.has("os_glance_import_task")) throw conflict("Image has active task")
-  const unknown = asked.stores.find((store) => site.stores.get(store) === undefined)
+  if (!site.stores.multi) {
+    // the real service looks for the store in a record that has none
+    if (asked.method === "copy-image") throw new HttpFailure(500)
+    return [site.stores.defaultId]
+  }
+  const { allStores, stores } = asked.wanted()
+  const unknown = stores.find((store) => site.stores.get(store) === undefined)
   if (unknown !== undefined) throw conflict(`Store for identifier ${unknown} not found`)
-  if (asked.method !== "copy-image") return asked.stores
+  if (asked.method !== "copy-image") return stores
   const has = (store: string) => image.locations.some((location) => location.store === store)
-  const present = asked.stores.find(has)
-  if (present !== undefined && !asked.allStores) {
+  const present = stores.find(has)
+  if (present !== undefined && !allStores) {
     throw new HttpFailure(400, `Image is already present at store '${present}'`)
   }
-  return asked.stores.filter((store) => !has(store))
+  return stores.filter((store) => !has(store))
 }
 
 const append = (image: Image, name: string, store: string): void => {
@@ -104,14 +138,23 @@ const drop = (image: Image, name: string, store: string): void => {
   image.properties.set(name, left.join(","))
 }
 
-const digests = async (site: Site, image: Image, data: StoredData): Promise<void> => {
-  if (!site.hash || image.checksum !== null) return
-  const sums = new Digests(site.hashAlgo)
-  if (data.readable) for await (const piece of data.read(0, data.size)) sums.update(piece)
-  const { checksum, value } = sums.finish()
-  image.checksum = checksum
-  image.hashAlgo = site.hashAlgo
-  image.hashValue = value
+/** Reads what was staged once, for its digests and its format. */
+const look = async (site: Site, image: Image, data: StoredData): Promise<Inspector | undefined> => {
+  const inspector = site.inspectFormats && image.containerFormat === "bare" ? new Inspector() : undefined
+  const sums = site.hash && image.checksum === null ? new Digests(site.hashAlgo) : undefined
+  if (data.readable) {
+    for await (const piece of data.read(0, data.size)) {
+      sums?.update(piece)
+      inspector?.update(piece)
+    }
+  }
+  const digests = sums?.finish()
+  if (digests !== undefined) {
+    image.checksum = digests.checksum
+    image.hashAlgo = site.hashAlgo
+    image.hashValue = digests.value
+  }
+  return data.readable ? inspector : undefined
 }
 
 const run = async (site: Site, image: Image, task: Task, asked: Asked, stores: ReadonlyArray<string>) => {
@@ -128,7 +171,7 @@ const run = async (site: Site, image: Image, task: Task, asked: Asked, stores: R
   if (asked.method !== "copy-image") become(image, "importing")
   image.properties.set("os_glance_importing_to_stores", stores.join(","))
   image.properties.set("os_glance_failed_import", "")
-  await digests(site, image, staged)
+  const inspector = await look(site, image, staged)
   for (const id of stores) {
     await site.sleep(site.importStepMs)
     if (image.status === "deleted") return end("failure", "Task failed due to Internal Error")
@@ -147,6 +190,13 @@ const run = async (site: Site, image: Image, task: Task, asked: Asked, stores: R
     }
     image.locations.push({ store: id, data: await copyData(staged, site.data, id, image.id) })
     image.size = staged.size
+    const verdict = asked.method === "copy-image" ? undefined : inspector?.verdict(image.diskFormat!)
+    if (verdict?.ok === true) image.virtualSize = verdict.virtualSize
+    else if (verdict?.ok === false && site.release === "33") {
+      // as for an upload, the data and its digests stay, and the image is of no use any more
+      append(image, "os_glance_failed_import", id)
+      return end("failure", "Task failed due to Internal Error")
+    }
     if (!asked.mustSucceed && image.status === "importing") become(image, "active")
   }
   await site.sleep(site.importStepMs)
@@ -173,19 +223,23 @@ export const importImage = (site: Site, context: Context, head: Head, id: string
     ]
   }
   if (stores.length === 0) return accepted
-  // a task belongs to a project, and without authentication there is none
-  if (context.projectId === null) throw new HttpFailure(500)
   const task: Task = {
     id: randomUUID(),
     imageId: image.id,
     status: "pending",
     message: "",
     owner: context.projectId,
+    userId: context.userId,
+    requestId: `req-${randomUUID()}`,
+    body,
+    stores,
     createdAt: Date.now(),
     updatedAt: Date.now()
   }
-  site.tasks.set(task.id, task)
   image.properties.set("os_glance_import_task", task.id)
+  // a task belongs to a project, and without authentication there is none; the lock stays behind
+  if (context.projectId === null) throw new HttpFailure(500)
+  site.tasks.set(task.id, task)
   site.later(0, () => {
     run(site, image, task, asked, stores).catch(() => {
       task.status = "failure"

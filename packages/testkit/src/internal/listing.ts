@@ -104,7 +104,7 @@ const filter = (key: string, text: string): ((image: Image) => boolean) => {
       return (image) => image.hidden === boolean(key, text.toLowerCase())
     case "size_min":
     case "size_max": {
-      if (!/^\d+$/.test(text)) throw bad("Unable to filter using the specified range.")
+      if (!/^\d+$/.test(text)) throw bad("Unable to filter on a range with a non-numeric value.")
       const bound = Number(text)
       return (image) => image.size !== null && (key === "size_min" ? image.size >= bound : image.size <= bound)
     }
@@ -129,7 +129,9 @@ const listed = (site: Site, context: Context, query: URLSearchParams): Array<Ima
   if (!query.has("os_hidden")) tests.push((image) => !image.hidden)
   // other people's community images show only when somebody asks for them
   if (!query.has("visibility")) {
-    tests.push((image) => image.visibility !== "community" || image.owner === context.projectId)
+    tests.push(
+      (image) => image.visibility !== "community" || (image.owner !== null && image.owner === context.projectId)
+    )
   }
   return [...site.images.values()].filter(
     (image) => image.status !== "deleted" && isVisible(context, image) && tests.every((test) => test(image))
@@ -140,6 +142,8 @@ export const listImages = (site: Site, context: Context, query: URLSearchParams)
   if (!context.isAdmin && !context.readOnly && !context.roles.has("reader")) {
     throw new HttpFailure(403, "You are not authorized to complete get_images action.")
   }
+  const member = query.get("member_status") ?? "accepted"
+  if (!["pending", "accepted", "rejected", "all"].includes(member)) throw bad(`Invalid status: ${member}`)
   const limit = pageSize(query.get("limit"))
   const all = sorted(listed(site, context, query), sorting(query))
   const marker = query.get("marker")

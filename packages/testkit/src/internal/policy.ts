@@ -35,11 +35,17 @@ export const isVisible = (context: Context, image: Image): boolean =>
   image.visibility === "community" ||
   owns(context, image)
 
+/** Some things are for the role alone, which nobody has where nobody is asked who he is. */
+const isAdmin = (context: Context, action: Action): boolean =>
+  context.roles.has("admin") || (context.isAdmin && !roleOnly.has(action))
+
+const roleOnly: ReadonlySet<Action> = new Set(["copy_image", "publicize_image", "stores_info_detail"])
+
 const mayGet = (context: Context, image: Image): boolean =>
   context.isAdmin || context.readOnly || (context.roles.has("reader") && isVisible(context, image))
 
 const may = (context: Context, action: Action, image: Image): boolean => {
-  if (context.isAdmin) return true
+  if (isAdmin(context, action)) return true
   switch (action) {
     case "get_image":
       return mayGet(context, image)
@@ -63,6 +69,9 @@ export const enforce = (context: Context, action: Action, image: Image): void =>
 }
 
 export const enforceCreate = (context: Context, owner: string | null, visibility: Visibility): void => {
+  if (visibility === "public" && context.isAdmin && !isAdmin(context, "publicize_image")) {
+    throw forbidden("publicize_image")
+  }
   if (context.isAdmin) return
   if (owner !== context.projectId) {
     throw new HttpFailure(403, undefined, { detail: `You are not permitted to create images owned by '${owner}'` })
@@ -72,13 +81,13 @@ export const enforceCreate = (context: Context, owner: string | null, visibility
 }
 
 export const enforceVisibility = (context: Context, visibility: Visibility): void => {
+  if (visibility === "public" && !isAdmin(context, "publicize_image")) throw forbidden("publicize_image")
   if (context.isAdmin) return
-  if (visibility === "public") throw forbidden("publicize_image")
   if (visibility === "community" && !context.roles.has("member")) throw forbidden("communitize_image")
 }
 
 export const enforceStoresDetail = (context: Context): void => {
-  if (!context.isAdmin && !context.roles.has("service")) throw forbidden("stores_info_detail")
+  if (!isAdmin(context, "stores_info_detail") && !context.roles.has("service")) throw forbidden("stores_info_detail")
 }
 
 /** Refuses changes to those who came without a token. */

@@ -11,6 +11,8 @@ import { enforce, isVisible } from "./policy.ts"
 import type { Quota } from "./quota.ts"
 import type { Stores } from "./stores.ts"
 
+export type ImportMethod = "glance-direct" | "copy-image"
+
 export type Release = "zed" | "33"
 
 export interface Task {
@@ -19,6 +21,11 @@ export interface Task {
   status: "pending" | "processing" | "success" | "failure"
   message: string
   readonly owner: string | null
+  readonly userId: string | null
+  readonly requestId: string
+  /** The request's body. */
+  readonly body: unknown
+  readonly stores: ReadonlyArray<string>
   readonly createdAt: number
   updatedAt: number
 }
@@ -47,7 +54,7 @@ export interface Site {
   readonly hash: boolean
   readonly hashAlgo: string
   readonly inspectFormats: boolean
-  readonly importMethods: ReadonlyArray<string>
+  readonly importMethods: ReadonlyArray<ImportMethod>
   /** How long each step of an import takes in ms. */
   readonly importStepMs: number
   /** The fault for this request, if one waits for its kind. */

@@ -17,6 +17,8 @@ export interface StoreOptions {
   readonly unwritable?: boolean
   /** A directory that is gone: 500 before the body. */
   readonly missing?: boolean
+  /** Shown to administrators by 33. Default 0. */
+  readonly weight?: number
   /** Whether a download may start in the middle. RBD, S3 and Swift cannot. Default true. */
   readonly randomRead?: boolean
 }
