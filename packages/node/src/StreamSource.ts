@@ -22,7 +22,6 @@ import { fromReadable } from "./internal/readable.ts"
  * @category models
  */
 export interface WebStream {
-  readonly locked: boolean
   readonly getReader: () => unknown
 }
 
