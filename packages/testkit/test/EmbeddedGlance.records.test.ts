@@ -1,3 +1,5 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { assert, describe, it } from "vitest"
 import { noise, start, type TestSite } from "./site.ts"
 
@@ -194,6 +196,15 @@ describe("who may", () => {
     assert.strictEqual(site.status(id), "queued")
   })
 
+  it("who has no role sees nothing, not even what is his project's", async () => {
+    const site = await start({ auth: "fake" })
+    const id = await site.create({}, member)
+    const stranger = { "X-Auth-Token": "eve:one:guest" }
+    assert.strictEqual((await site.call("GET", `/v2/images/${id}`, undefined, stranger)).status, 404)
+    assert.strictEqual((await site.put(id, { body: noise(10), headers: stranger })).status, 404)
+    assert.strictEqual((await site.call("GET", "/v2/images", undefined, stranger)).status, 403)
+  })
+
   it("another project's image is not there, unless it is community", async () => {
     const site = await start({ auth: "fake" })
     const mine = await site.create({ visibility: "private" }, member)
@@ -291,8 +302,6 @@ describe("list", () => {
 
 describe("download", () => {
   it.each([{ data: "memory" }, { data: "dir" }] as const)("whole and in part (%j)", async ({ data }) => {
-    const { mkdtempSync, rmSync } = await import("node:fs")
-    const { tmpdir } = await import("node:os")
     const dir = mkdtempSync(`${tmpdir()}/testkit-`)
     const site = await start({ data: data === "dir" ? { dir } : "memory" })
     const id = await site.create()

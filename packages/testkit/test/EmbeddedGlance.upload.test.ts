@@ -1,4 +1,7 @@
 import { createHash } from "node:crypto"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import { sleep } from "./raw.ts"
 import { manners, noise, start, until } from "./site.ts"
@@ -307,6 +310,34 @@ describe.each(manners)("an upload behind $manner", ({ manner }) => {
     const outcome = await site.put(id, { body: noise(100_000), declared: "65536" })
     assert.strictEqual(outcome.status, 204)
     assert.strictEqual(site.glance.images.get(id)?.size, 65_536)
+  })
+})
+
+describe("data on disk", () => {
+  const files = (dir: string) =>
+    readdirSync(dir, { recursive: true, withFileTypes: true }).filter((each) => each.isFile())
+
+  it("is one file an image, gone after a failure and after DELETE, left behind by a kill", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "testkit-"))
+    const site = await start({ data: { dir }, stores: [{ id: "fast" }] })
+    const id = await site.create()
+    await site.put(id, { body: noise(4 * MiB), stopAfter: MiB, then: "fin" })
+    assert.strictEqual(site.status(id), "queued")
+    assert.lengthOf(files(dir), 0)
+    const body = noise(MiB)
+    assert.strictEqual((await site.put(id, { body })).status, 204)
+    assert.isTrue(readFileSync(join(dir, "fast", id)).equals(body))
+    await site.call("DELETE", `/v2/images/${id}`)
+    assert.lengthOf(files(dir), 0)
+    const killed = await site.create()
+    await site.put(killed, { body: noise(4 * MiB), at: { bytes: MiB, run: async () => site.glance.kill() } })
+    await until(() => files(dir).length === 1)
+    await sleep(20)
+    assert.deepStrictEqual(
+      files(dir).map((each) => each.name),
+      [killed]
+    )
+    rmSync(dir, { recursive: true })
   })
 })
 

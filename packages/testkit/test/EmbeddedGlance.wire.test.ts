@@ -231,10 +231,13 @@ describe("error pages", () => {
     assert.match(plain.body, /^404 Not Found\n\nNo image found with ID/)
   })
 
-  it("quote the request id that the client sent", async () => {
-    const site = await start()
-    const sent = await site.call("GET", "/v2/images", undefined, { "X-OpenStack-Request-ID": "req-of-mine" })
-    assert.strictEqual(sent.headers["x-openstack-request-id"], "req-of-mine")
+  it("quote the request id that the client sent, up to a length", async () => {
+    const site = await start({ auth: "fake" })
+    const ask = (id: string) =>
+      site.call("GET", "/v2/images", undefined, { "X-Auth-Token": "u:p:member", "X-OpenStack-Request-ID": id })
+    assert.strictEqual((await ask("req-of-mine")).headers["x-openstack-request-id"], "req-of-mine")
+    assert.strictEqual((await ask("of-mine")).headers["x-openstack-request-id"], "req-of-mine")
+    assert.strictEqual((await ask("x".repeat(65))).status, 500)
   })
 })
 
