@@ -7,7 +7,12 @@ import { Body, type Framing } from "./httpBody.ts"
 import { formatHead, type Head, type HeaderList, readHead } from "./httpHead.ts"
 import type { Wire } from "./wire.ts"
 
-/** A request as it came. Changes while its body is being read. */
+/**
+ * A request as it came. Changes while its body is being read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface RequestRecord {
   /** Which connection it came on, from 1. */
   readonly connection: number
@@ -35,6 +40,15 @@ export interface RequestRecord {
   readonly largestGapMs: number
 }
 
+/**
+ * What a handler does with a connection.
+ *
+ * @since 0.1.0
+ * @category models
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface ConnectionRecord {
   /** From 1. */
   readonly number: number

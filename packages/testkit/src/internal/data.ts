@@ -7,6 +7,12 @@ import { createReadStream, mkdirSync, rmSync } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { join } from "node:path"
 
+/**
+ * Where image data goes: nowhere, into memory, or into a file `DIR/STORE/ID` each.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type DataMode = "discard" | "memory" | { readonly dir: string }
 
 export interface StoredData {

@@ -4,10 +4,20 @@
  */
 import type { HeaderList } from "./httpHead.ts"
 
-/** When in the body a fault strikes: before its first byte, after so many bytes, or after its last. */
+/**
+ * When in the body a fault strikes: before its first byte, after so many bytes, or after its last.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Moment = "before" | "after" | { readonly afterBytes: number }
 
-/** What the image is afterwards. A `saving` that ends says how long it lasts, and as what it ends. */
+/**
+ * What the image is afterwards. A `saving` that ends says how long it lasts, and as what it ends.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Aftermath =
   | "untouched"
   | "queued"
@@ -17,7 +27,12 @@ export type Aftermath =
   | "deleted"
   | { readonly status: "saving"; readonly forMs: number; readonly then: "active" | "queued" | "deleted" }
 
-/** Which requests a fault is for. Default `upload`: `PUT …/file`. */
+/**
+ * Which requests a fault is for. Default `upload`: `PUT …/file`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Operation = "upload" | "create" | "show" | "delete" | "update" | "list" | "download" | "any"
 
 interface Common {
@@ -25,6 +40,12 @@ interface Common {
   readonly on?: Operation
 }
 
+/**
+ * What goes wrong with one request.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Fault = Common &
   (
     | {

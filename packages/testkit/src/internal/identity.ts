@@ -4,14 +4,24 @@
  */
 import { HttpFailure } from "./errorPage.ts"
 
-/** What a token stands for. */
+/**
+ * What a token stands for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Identity {
   readonly userId: string
   readonly projectId: string | null
   readonly roles: ReadonlyArray<string>
 }
 
-/** Looks at tokens. `undefined` is a token that nobody vouches for. */
+/**
+ * Looks at tokens. `undefined` is a token that nobody vouches for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Authenticator {
   readonly validate: (token: string) => Identity | undefined | Promise<Identity | undefined>
   /** Named in the `WWW-Authenticate` header of a 401. */

@@ -5,6 +5,12 @@
 import { HttpFailure } from "./errorPage.ts"
 import type { StoredData } from "./data.ts"
 
+/**
+ * The statuses of an image.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type ImageStatus =
   | "queued"
   | "saving"

@@ -5,6 +5,12 @@
 import { HttpFailure } from "./errorPage.ts"
 import type { Image } from "./image.ts"
 
+/**
+ * What a project, or an image, may be at most.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface QuotaOptions {
   /** MiB of image data a project. */
   readonly imageSizeTotal?: number

@@ -3,11 +3,23 @@
  */
 import { createHash } from "node:crypto"
 
+/**
+ * A Keystone domain.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Domain {
   readonly id: string
   readonly name: string
 }
 
+/**
+ * Somebody who may ask for tokens.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface User {
   readonly name: string
   readonly password: string
@@ -19,19 +31,36 @@ export interface User {
   readonly defaultProject?: string
 }
 
+/**
+ * What tokens and images are for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Project {
   readonly name: string
   readonly id?: string
   readonly domain?: Domain
 }
 
-/** By names. */
+/**
+ * By names.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Assignment {
   readonly user: string
   readonly project: string
   readonly roles: ReadonlyArray<string>
 }
 
+/**
+ * A secret that stands for a user in one project.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface ApplicationCredential {
   readonly id: string
   readonly name: string
@@ -43,12 +72,24 @@ export interface ApplicationCredential {
   readonly roles?: ReadonlyArray<string>
 }
 
+/**
+ * Where a service is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Endpoint {
   readonly interface: "public" | "internal" | "admin"
   readonly region: string
   readonly url: string
 }
 
+/**
+ * A service in the catalog.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface CatalogEntry {
   readonly type: string
   readonly name: string

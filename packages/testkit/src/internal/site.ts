@@ -11,8 +11,20 @@ import { enforce, isVisible } from "./policy.ts"
 import type { Quota } from "./quota.ts"
 import type { Stores } from "./stores.ts"
 
+/**
+ * The ways to import that are there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type ImportMethod = "glance-direct" | "copy-image"
 
+/**
+ * Whose behaviour is imitated: Glance 25.1 (Zed) or 33.0.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Release = "zed" | "33"
 
 export interface Task {

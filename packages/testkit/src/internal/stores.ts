@@ -4,6 +4,12 @@
  */
 import { HttpFailure } from "./errorPage.ts"
 
+/**
+ * One store.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface StoreOptions {
   readonly id: string
   readonly description?: string
@@ -36,7 +42,12 @@ export interface Stores {
   readonly get: (id: string) => StoreOptions | undefined
 }
 
-/** Several stores by name, or the one of a site that knows no names. */
+/**
+ * Several stores by name, or the one of a site that knows no names.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type StoresOption = ReadonlyArray<StoreOptions> | "single" | Omit<StoreOptions, "id">
 
 const isList = (stores: StoresOption): stores is ReadonlyArray<StoreOptions> => Array.isArray(stores)
