@@ -14,13 +14,13 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { validateHeaderName, validateHeaderValue } from "node:http"
 import { type Request, type Response, Transport, TransportError } from "@headrace/core/Transport"
 import type { Piece } from "./internal/bodyWriter.ts"
 import type { Route } from "./internal/connect.ts"
 import { Connections } from "./internal/connections.ts"
 import { type Exchange, exchange, failure, type Wire } from "./internal/exchange.ts"
 import { Expectations } from "./internal/expectation.ts"
+import { http } from "./internal/http.ts"
 import { proxyFor } from "./internal/proxy.ts"
 import { redirected } from "./internal/redirect.ts"
 import type { Trusts } from "./internal/trust.ts"
@@ -61,8 +61,8 @@ const headersFor = <E, R>(request: Request<E, R>, route: Route): Record<string, 
   const names = new Set<string>()
   for (const [name, value] of Object.entries(request.headers)) {
     try {
-      validateHeaderName(name)
-      validateHeaderValue(name, value)
+      http.validateHeaderName(name)
+      http.validateHeaderValue(name, value)
     } catch {
       return invalid(`header '${name.replaceAll(/[^\x21-\x7e]/g, "?")}' has characters that cannot be sent`)
     }

@@ -4,12 +4,12 @@
  * connection is kept if both sides allow it.
  */
 import * as Effect from "effect/Effect"
-import * as http from "node:http"
 import type { Socket } from "node:net"
+import { type ClientRequest, http, type IncomingMessage } from "./http.ts"
 
 /** What became of the request. */
 export type Outcome =
-  | { readonly _tag: "Answer"; readonly incoming: http.IncomingMessage }
+  | { readonly _tag: "Answer"; readonly incoming: IncomingMessage }
   | { readonly _tag: "Lost"; readonly cause: unknown }
   | { readonly _tag: "Stalled" }
 
@@ -18,7 +18,7 @@ const drainMs = 100
 
 export class Call {
   readonly socket: Socket
-  readonly #request: http.ClientRequest
+  readonly #request: ClientRequest
   readonly #onFree: () => void
   readonly #readBefore: number
   readonly #watchers = new Set<() => void>()

@@ -3,8 +3,8 @@
  * is closed again when a step fails or the whole is interrupted.
  */
 import * as Effect from "effect/Effect"
-import * as http from "node:http"
 import * as net from "node:net"
+import { http } from "./http.ts"
 import { describe } from "./messages.ts"
 import { writePatiently } from "./patience.ts"
 import { bareHost, portOf, type Proxy } from "./proxy.ts"
