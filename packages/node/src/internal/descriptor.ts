@@ -40,7 +40,10 @@ const readInto = (
     })
   )
 
-/** The file from `offset` on, or from where it stands when that is `undefined`. */
+/**
+ * The file from `offset` on, or from where it stands when that is `undefined`. The next block is read while the one
+ * before is on its way, or the socket would wait for the disk and the disk for the socket.
+ */
 export const readBlocks = (
   name: string,
   fd: number,
@@ -64,5 +67,5 @@ export const readBlocks = (
           }
         )
       )
-    )
+    ).pipe(Stream.bufferArray({ capacity: 1 }))
   })

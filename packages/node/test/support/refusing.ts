@@ -32,7 +32,8 @@ if (parentPort !== null) {
       socket.write(answer, () => {
         if (then === "close") socket.destroy()
         else if (then === "reset") socket.resetAndDestroy()
-        else if (then === "drain") socket.resume()
+        // Not at once: who writes as fast as this thread takes would be done before its own loop has turned.
+        else if (then === "drain") setTimeout(() => socket.resume(), 50)
       })
     })
   })
