@@ -18,7 +18,7 @@ const algorithms = list === "none" ? [] : list.split(",").filter(Digest.isAlgori
 const program = Effect.scoped(
   Effect.gen(function* () {
     const pool = yield* BlockPool.BlockPool
-    const share = yield* pool.share(4)
+    const share = yield* pool.share(8)
     const source = FileSource.make(file)
     const info = yield* source.info
     const opened = source.open(0)

@@ -53,6 +53,8 @@ export class BlockShare extends Context.Service<
      * dies with `BlockDefect`.
      */
     readonly take: Effect.Effect<Block>
+    /** A free block if one can be had at once, without passing by anybody who waits: to read ahead. */
+    readonly takeNow: () => Block | undefined
     /** How many blocks it is owed; no more than the pool has. */
     readonly minimum: number
     /** How many blocks this share holds now. */
@@ -153,7 +155,7 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
     }
   }
 
-  const takeNow = (account: Account): Block => {
+  const lend = (account: Account): Block => {
     const index = free.pop()!
     const page: Page = {
       memory: new Uint8Array(memory, index * size, size),
@@ -173,15 +175,17 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
     return new Block(page, 0, 0)
   }
 
-  const canTake = (account: Account) => account.held < account.minimum || free.length - owed > 0
+  const isOwed = (account: Account) => account.held < account.minimum
+
+  const canTake = (account: Account) => isOwed(account) || free.length - owed > 0
 
   const wait = <A>(
     attempt: () => Effect.Effect<A> | undefined,
     undo: (effect: Effect.Effect<A>) => Effect.Effect<void>,
-    isOwed: () => boolean
+    passes: () => boolean
   ): Effect.Effect<A> =>
     Effect.callback<A>((resume) => {
-      if (queue.length === 0 || isOwed()) {
+      if (queue.length === 0 || passes()) {
         const now = attempt()
         if (now !== undefined) return resume(now)
       }
@@ -191,7 +195,7 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
         resume: () => {
           if (got !== undefined) resume(got)
         },
-        owed: isOwed
+        owed: passes
       }
       queue.push(waiter)
       return Effect.suspend(() => {
@@ -237,12 +241,16 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
             () =>
               accounts.has(account)
                 ? canTake(account)
-                  ? Effect.succeed(takeNow(account))
+                  ? Effect.succeed(lend(account))
                   : undefined
                 : Effect.die(new BlockDefect("a block was asked of a share that is closed")),
             (block) => Effect.map(block, (block) => block.release()),
-            () => account.held < account.minimum || !accounts.has(account)
+            () => isOwed(account) || !accounts.has(account)
           ),
+          takeNow: () =>
+            accounts.has(account) && (queue.length === 0 || isOwed(account)) && canTake(account)
+              ? lend(account)
+              : undefined,
           minimum: account.minimum,
           inUse: () => account.held,
           blockBytes: size

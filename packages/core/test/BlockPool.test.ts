@@ -287,6 +287,35 @@ describe("BlockPool", () => {
     })
   )
 
+  it.effect("lends a block at once only where nobody waits for it", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const pool = make(4)
+        const one = yield* pool.share(2)
+        const other = yield* pool.share(1)
+        const got = [one.takeNow(), one.takeNow(), one.takeNow()]
+        assert.isTrue(got.every((block) => block?.held === true && block.length === 0))
+        // The last one is owed to the other share.
+        assert.isUndefined(one.takeNow())
+        const mine = other.takeNow()
+        assert.isDefined(mine)
+        const waiting = yield* Effect.forkChild(other.take)
+        yield* settle
+        got[2]!.release()
+        yield* settle
+        assert.isFalse(isPending(waiting))
+        assert.strictEqual(pool.stats().inUse, 4)
+        got[1]!.release()
+        // Owed to this share, so it passes by whoever waits for more than he is owed.
+        const greedy = yield* Effect.forkChild(other.take)
+        yield* settle
+        assert.isTrue(isPending(greedy))
+        assert.isDefined(one.takeNow())
+        assert.isUndefined(one.takeNow())
+      })
+    )
+  )
+
   it.effect.prop(
     "eight shares that all want more than there is never deadlock",
     [Schema.Int, Schema.Int.check(Schema.isBetween({ minimum: 8, maximum: 20 }))],

@@ -46,11 +46,17 @@ describe("a file", () => {
         assert.strictEqual(source.uri, path)
         assert.isTrue(source.replayable)
         for (const offset of [0, 1, MiB, 2 * MiB + 4, 2 * MiB + 5, 3 * MiB]) {
-          const got = yield* read(source, offset)
-          assert.deepStrictEqual(got.bytes, bytes.subarray(offset))
-          assert.isTrue(got.lengths.every((length, i) => length === MiB || i === got.lengths.length - 1))
-          assert.isAtMost(got.highWater, 3)
-          assert.strictEqual(got.inUse, 0)
+          // A small share leaves none to read ahead into.
+          for (const [share, most] of [
+            [2, 1],
+            [5, 3]
+          ] as const) {
+            const got = yield* read(source, offset, share)
+            assert.deepStrictEqual(got.bytes, bytes.subarray(offset))
+            assert.isTrue(got.lengths.every((length, i) => length === MiB || i === got.lengths.length - 1))
+            assert.isAtMost(got.highWater, most)
+            assert.strictEqual(got.inUse, 0)
+          }
         }
       })
     )
@@ -100,16 +106,19 @@ describe("a file", () => {
           [() => truncateSync(path, 4 * MiB + 10), 4 * MiB + 10],
           [() => appendFileSync(path, "more"), 6 * MiB + 4]
         ] as const) {
-          writeFileSync(path, pattern(6 * MiB))
-          const share = yield* BlockPool.makeUnsafe({ bytes: MiB }).share(1)
-          let count = 0
-          yield* Stream.runForEach(Blocks.toBytes(FileSource.make(path).open(0)), (chunk) =>
-            Effect.sync(() => {
-              if (count === 0) change()
-              count += chunk.byteLength
-            })
-          ).pipe(Effect.provideService(BlockPool.BlockShare, share))
-          assert.strictEqual(count, expected)
+          for (const blocks of [1, 5]) {
+            writeFileSync(path, pattern(6 * MiB))
+            const share = yield* BlockPool.makeUnsafe({ bytes: blocks * MiB }).share(blocks)
+            let count = 0
+            yield* Stream.runForEach(Blocks.toBytes(FileSource.make(path).open(0)), (chunk) =>
+              Effect.sync(() => {
+                if (count === 0) change()
+                count += chunk.byteLength
+              })
+            ).pipe(Effect.provideService(BlockPool.BlockShare, share))
+            assert.strictEqual(count, expected)
+            assert.strictEqual(share.inUse(), 0)
+          }
         }
       })
     )
@@ -133,6 +142,29 @@ describe("a file", () => {
         assert.strictEqual(openDescriptors(), before + 1)
         yield* Fiber.interrupt(fiber)
         assert.strictEqual(openDescriptors(), before)
+      })
+    )
+  )
+
+  it.live("is closed, and its blocks are back, only when no read is under way any more", () =>
+    inFolder((folder) =>
+      Effect.gen(function* () {
+        const path = join(folder, "f")
+        writeFileSync(path, pattern(20 * MiB))
+        const before = openDescriptors()
+        const share = yield* BlockPool.makeUnsafe({ bytes: 8 * MiB }).share(8)
+        for (let stopAt = 1; stopAt <= 20; stopAt++) {
+          let seen = 0
+          yield* Stream.runForEach(Stream.take(FileSource.make(path).open(0), stopAt), (block) =>
+            Effect.sync(() => {
+              assert.deepStrictEqual(block.bytes.slice(0, 64), pattern(64, seen))
+              seen += block.length
+              block.release()
+            })
+          ).pipe(Effect.provideService(BlockPool.BlockShare, share))
+          assert.strictEqual(openDescriptors(), before)
+          assert.strictEqual(share.inUse(), 0, `${stopAt}`)
+        }
       })
     )
   )

@@ -31,8 +31,8 @@ export interface Reading {
   readonly close: Effect.Effect<void>
 }
 
-/** Blocks that a reading is never denied: two being written, one held back at the end, one being read. */
-export const minimumBlocks = 4
+/** Blocks that a reading is never denied: two being written, one held back at the end, two being read. */
+export const minimumBlocks = 5
 
 export const open = <R>(source: Source<R>): Effect.Effect<Reading, SourceError, R | BlockPool | Scope.Scope> =>
   Effect.gen(function* () {

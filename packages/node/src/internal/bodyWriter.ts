@@ -107,9 +107,10 @@ export class BodyWriter {
         return Effect.void
       }
       this.#write(piece)
-      return this.#below(outstanding)
+      return this.#pending < outstanding ? Effect.void : this.#below(outstanding)
     }
     const takeAll = (pieces: ReadonlyArray<Piece>) => {
+      if (pieces.length === 1) return take(pieces[0]!)
       let next = 0
       return Effect.onExit(
         Effect.whileLoop({ while: () => next < pieces.length, body: () => take(pieces[next++]!), step: () => {} }),

@@ -9,11 +9,11 @@ import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 
 /** The source's blocks from an offset on, with a pool of its own that has everything back afterwards. */
-export const read = <R>(source: Source<R>, offset = 0) =>
+export const read = <R>(source: Source<R>, offset = 0, minimum = 2) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const pool = BlockPool.makeUnsafe({ bytes: 4 * BlockPool.blockBytes })
-      const share = yield* pool.share(2)
+      const pool = BlockPool.makeUnsafe({ bytes: 2 * minimum * BlockPool.blockBytes })
+      const share = yield* pool.share(minimum)
       const parts: Array<Uint8Array> = []
       const exit = yield* Stream.runForEach(source.open(offset), (block) =>
         Effect.sync(() => {
