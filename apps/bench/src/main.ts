@@ -1,82 +1,115 @@
 /**
- * Headrace beside other clients, in one run on one machine: each row is the median of whole processes, taken in turns.
+ * Headrace beside other clients, in one run on one machine, as the table for docs/benchmarks.md on standard output:
  *
- *   node apps/bench/dist/main.js [--rounds N] [--gib N]
+ *   node apps/bench/dist/main.js [SECTION…] [--rounds N] [--gib N] > docs/benchmarks.md
  */
 import { execFileSync } from "node:child_process"
-import { rmSync } from "node:fs"
-import { cpus } from "node:os"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { cpus, release } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { type Figures, folder, measure, median, startSink } from "./measure.ts"
+import { rolldown } from "rolldown"
+import type { Bench } from "./bench.ts"
+import { compile } from "./measure.ts"
+import { digests } from "./sections/digests.ts"
+import { limits } from "./sections/limits.ts"
+import { memory } from "./sections/memory.ts"
+import { real } from "./sections/real.ts"
+import { sending, tls } from "./sections/sending.ts"
+import { small, start } from "./sections/small.ts"
+import * as Sink from "./sink.ts"
 
-const { values } = parseArgs({ options: { rounds: { type: "string" }, gib: { type: "string" } } })
-const rounds = Number(values.rounds ?? 5)
-const gib = Number(values.gib ?? 2)
-const pipeline = fileURLToPath(new URL("pipeline.js", import.meta.url))
-const file = join("/dev/shm", `headrace-bench-${process.pid}`)
+const sections = { sending, tls, digests, real, memory, limits, small, start }
 
-interface Row {
-  readonly name: string
-  readonly command: ReadonlyArray<string>
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: "string", default: "5" }, gib: { type: "string", default: "2" } }
+})
+const unknown = positionals.filter((name) => !Object.hasOwn(sections, name))
+if (unknown.length > 0) {
+  console.error(`bench: unknown section ${unknown.join(", ")} (allowed: ${Object.keys(sections).join(", ")})`)
+  process.exit(1)
+}
+const rounds = Number(values.rounds)
+const gib = Number(values.gib)
+
+const program = (name: string) => fileURLToPath(new URL(`programs/${name}.js`, import.meta.url))
+
+/** Puts a program and all that it imports into one file, as a program that embeds a library is shipped. */
+const bundle = async (name: string, folder: string): Promise<string> => {
+  const built = await rolldown({ input: program(name), platform: "node", logLevel: "silent" })
+  await built.write({ dir: folder, format: "esm" })
+  await built.close()
+  return join(folder, `${name}.js`)
 }
 
-const table = (title: string, rows: ReadonlyArray<Row>, figures: ReadonlyMap<string, ReadonlyArray<Figures>>) => {
-  console.log(
-    `\n### ${title}\n\n| client | wall s | MiB/s | CPU s/GiB | RSS of the tree, MiB | throughput to the first row |`
-  )
-  console.log("|---|---|---|---|---|---|")
-  const wallOf = (name: string) => median((figures.get(name) ?? []).map((one) => one.wall))
-  for (const { name } of rows) {
-    const runs = figures.get(name) ?? []
-    const wall = wallOf(name)
-    const cpu = median(runs.map((one) => one.user + one.sys)) / gib
-    const rss = median(runs.map((one) => one.rssTree)) / 1024
-    const ratio = wallOf(rows[0]!.name) / wall
-    console.log(
-      `| ${name} | ${wall.toFixed(2)} | ${((gib * 1024) / wall).toFixed(0)} | ${cpu.toFixed(2)} | ${rss.toFixed(0)} | ${ratio.toFixed(2)} |`
-    )
-  }
-}
-
-const compare = async (title: string, rows: ReadonlyArray<Row>) => {
-  const figures = new Map<string, Array<Figures>>()
-  for (let round = -1; round < rounds; round++) {
-    for (const row of rows) {
-      const found = await measure(row.command)
-      // The first round warms up what can be warm.
-      if (round >= 0) figures.set(row.name, [...(figures.get(row.name) ?? []), found])
+/** The testbed's environment has openstacksdk, where the testbed is installed. */
+const findPython = async (): Promise<string | undefined> => {
+  try {
+    const { install } = (await import(new URL("../../../testbed/testbed.ts", import.meta.url).href)) as {
+      readonly install: () => Promise<{ readonly venv: string }>
     }
+    const python = join((await install()).venv, "bin", "python")
+    return existsSync(python) ? python : undefined
+  } catch (error) {
+    console.error(`bench: without openstacksdk: ${String(error)}`)
+    return undefined
   }
-  table(title, rows, figures)
 }
 
-const node = (...args: ReadonlyArray<string>) => [process.execPath, ...args]
+const versionOf = (command: string, ...args: ReadonlyArray<string>) =>
+  execFileSync(command, args, { encoding: "utf8" }).split("\n")[0]!.trim()
 
+const say = (...lines: ReadonlyArray<string>) => console.log(lines.join("\n"))
+
+const header = (python: string | undefined): void => {
+  const sdk =
+    python === undefined
+      ? []
+      : [`openstacksdk ${versionOf(python, "-c", "import importlib.metadata as m; print(m.version('openstacksdk'))")}`]
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? "?"}, Linux ${release()}`
+  const programs = [`Node ${process.version}`, versionOf("curl", "--version").split(" (")[0]!, ...sdk]
+  say(
+    "# Benchmarks",
+    "",
+    "Written by `node apps/bench/dist/main.js > docs/benchmarks.md`, all of it in one run on one machine. Whole processes",
+    `from start to end, in turns, medians of ${rounds}; sources in memory. "speed" and "CPU" compare a row with the table's first`,
+    "one: the median of the rounds' own ratios, which is what can be quoted; seconds differ from machine to machine.",
+    "RSS is the whole process tree's, at its most. The sink is a C program that throws bodies away in the kernel",
+    '(`apps/bench/sink.c`). "headrace, its stages" is a program that puts a file through the public stages into one PUT,',
+    "bundled into one file; `headrace upload` is the command.",
+    "",
+    `${new Date().toISOString().slice(0, 10)}: ${machine}; ${programs.join(", ")}; ${gib} GiB of random bytes unless said otherwise.`
+  )
+}
+
+const folder = mkdtempSync("/dev/shm/headrace-bench-")
+let sink: Sink.Sink | undefined
 try {
+  const file = join(folder, "disk")
   execFileSync("sh", ["-c", `head -c ${gib * 1024 ** 3} /dev/urandom > "$1"`, "sh", file])
-  const sink = await startSink()
-  const target = `${sink.url}/v2/images/7d1f6d3a-6f0e-4f4f-9d9d-000000000001/file`
-  console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? "?"}, ${gib} GiB, median of ${rounds}`)
-  await compare("No digests, to a sink that discards in the kernel", [
-    { name: "curl -T", command: ["curl", "-sf", "-o", "/dev/null", "-H", "Expect:", "-T", file, target] },
-    { name: "headrace, its stages without digests", command: node(pipeline, file, target, "none") }
-  ])
-  await compare("Digests in WebAssembly while sending, beside the same digest alone", [
-    {
-      name: "hash-wasm sha512 alone, one thread",
-      command: node(fileURLToPath(new URL("alone.js", import.meta.url)), file)
-    },
-    { name: "headrace, sha512", command: node(pipeline, file, target, "sha512") },
-    { name: "headrace, md5 and sha512", command: node(pipeline, file, target, "md5,sha512") }
-  ])
-  await compare("Native digests while sending", [
-    { name: "sha512sum alone", command: ["sha512sum", file] },
-    { name: "headrace, sha512 by node:crypto", command: node(pipeline, file, target, "sha512", "native") }
-  ])
-  sink.stop()
+  const python = await findPython()
+  sink = await Sink.start(compile(folder, "sink"))
+  const bench: Bench = {
+    folder,
+    file,
+    gib,
+    rounds,
+    measure: compile(folder, "measure"),
+    sink,
+    pipeline: await bundle("pipeline", folder),
+    program,
+    python,
+    say
+  }
+  header(python)
+  for (const [name, section] of Object.entries(sections)) {
+    if (positionals.length > 0 && !positionals.includes(name)) continue
+    console.error(`bench: ${name}`)
+    await section(bench)
+  }
 } finally {
-  rmSync(file, { force: true })
+  sink?.stop()
   rmSync(folder, { recursive: true, force: true })
 }

@@ -1,9 +1,7 @@
 /**
  * Whole processes, from outside: wall and CPU seconds, and the memory of the whole process tree.
  */
-import { execFileSync, spawn, type ChildProcess } from "node:child_process"
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { execFileSync, spawn } from "node:child_process"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -17,33 +15,21 @@ export interface Figures {
   readonly code: number
 }
 
-const here = fileURLToPath(new URL("..", import.meta.url))
-const built = mkdtempSync(join(tmpdir(), "headrace-bench-"))
+export type Environment = Readonly<Record<string, string | undefined>>
 
-const compile = (name: string): string => {
-  const out = join(built, name)
-  execFileSync("cc", ["-O2", "-pthread", "-o", out, join(here, `${name}.c`)])
+const sources = fileURLToPath(new URL("..", import.meta.url))
+
+/** Compiles one of the C programs beside `src` into a folder, and gives its path. */
+export const compile = (folder: string, name: string, as = name, ...flags: ReadonlyArray<string>): string => {
+  const out = join(folder, as)
+  execFileSync("cc", ["-O2", "-pthread", "-o", out, join(sources, `${name}.c`), ...flags], { stdio: "pipe" })
   return out
 }
 
-const measureBinary = compile("measure")
-const sinkBinary = compile("sink")
-
-export const folder = built
-
-/** Starts the sink; it answers as a Glance does and throws bodies away in the kernel. */
-export const startSink = async (): Promise<{ readonly url: string; readonly stop: () => void }> => {
-  const child: ChildProcess = spawn(sinkBinary, ["0"], { stdio: ["ignore", "pipe", "inherit"] })
-  const port = await new Promise<string>((resolve) =>
-    child.stdout!.once("data", (line: Buffer) => resolve(line.toString().trim()))
-  )
-  return { url: `http://127.0.0.1:${port}`, stop: () => void child.kill() }
-}
-
-/** Runs a command to its end. */
-export const measure = (command: ReadonlyArray<string>, env: Record<string, string> = {}): Promise<Figures> =>
+/** Runs a command to its end, by the compiled program `measure`. */
+export const measure = (program: string, command: ReadonlyArray<string>, env: Environment = {}): Promise<Figures> =>
   new Promise((resolve, reject) => {
-    const child = spawn(measureBinary, command, {
+    const child = spawn(program, command, {
       stdio: ["ignore", "ignore", "pipe", "pipe"],
       env: { ...process.env, ...env }
     })

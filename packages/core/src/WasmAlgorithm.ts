@@ -27,6 +27,12 @@ export interface WasmHash {
 
 type HashWasm = typeof Library
 
+/** A bundler, and Node of a CommonJS module, may give the exports as the default export. */
+const exportsOf = (module: unknown): HashWasm => {
+  const found = module as HashWasm & { readonly default?: HashWasm }
+  return found.default ?? found
+}
+
 /** Reflected polynomials: CRC-32C (RFC 3720 §12.1), CRC-64/NVME. */
 const crc32c = 0x82f63b78
 const crc64nvme = "9a6c9329ac4bc9b5"
@@ -51,7 +57,7 @@ const recipes: {
  * @category constructors
  */
 export const make = async (algorithm: Algorithm): Promise<WasmHash> =>
-  recipes[algorithm].make(await import("hash-wasm"))
+  recipes[algorithm].make(exportsOf(await import("hash-wasm")))
 
 /**
  * Makes a hash from hash-wasm's build of this algorithm alone, which takes less memory. `load` imports the module
@@ -65,7 +71,5 @@ export const makeAlone = async (
   load: (module: string) => Promise<unknown>
 ): Promise<WasmHash> => {
   const { file, make } = recipes[algorithm]
-  const module = (await load(`hash-wasm/dist/${file}.umd.min.js`)) as HashWasm & { readonly default?: HashWasm }
-  // A CommonJS module: its exports are the default export of what `import` gives.
-  return make(module.default ?? module)
+  return make(exportsOf(await load(`hash-wasm/dist/${file}.umd.min.js`)))
 }
