@@ -39,31 +39,47 @@ export const random = (size: number): Uint8Array => randomFillSync(new Uint8Arra
 export const cloud = (name: string, url: string): string =>
   `  ${name}:\n    auth_type: none\n    auth:\n      endpoint: ${url}\n`
 
+/** A new folder with a `clouds.yaml`. */
+export const folder = async (clouds: string): Promise<string> => {
+  const made = await mkdtemp(join(tmpdir(), "headrace-test-"))
+  await writeFile(join(made, "clouds.yaml"), `clouds:\n${clouds}`)
+  return made
+}
+
 export const open = async (options?: EmbeddedGlance.Options): Promise<Bench> => {
   const glance = await EmbeddedGlance.start(options)
-  const folder = await mkdtemp(join(tmpdir(), "headrace-test-"))
-  await writeFile(join(folder, "clouds.yaml"), `clouds:\n${cloud("emb", glance.url)}`)
+  const at = await folder(cloud("emb", glance.url))
   return {
-    folder,
+    folder: at,
     glance,
-    run: (args, more) => run(folder, args, more),
+    run: (args, more) => run(at, args, more),
     file: async (name, size) => {
       const bytes = random(size)
-      await writeFile(join(folder, name), bytes)
+      await writeFile(join(at, name), bytes)
       return bytes
     },
     close: async () => {
       await glance.close()
-      await rm(folder, { recursive: true, force: true })
+      await rm(at, { recursive: true, force: true })
     }
   }
 }
 
-const run = (folder: string, args: ReadonlyArray<string>, options?: RunOptions): Promise<Ended> =>
+/** Runs the built command in a folder that is its home, too. */
+export const run = (cwd: string, args: ReadonlyArray<string>, options?: RunOptions): Promise<Ended> =>
+  program(cwd, process.execPath, [bin, ...args], options)
+
+/** Runs a program in a folder that is its home, too, until it ends. */
+export const program = (
+  cwd: string,
+  command: string,
+  args: ReadonlyArray<string>,
+  options?: RunOptions
+): Promise<Ended> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [bin, ...args], {
-      cwd: folder,
-      env: { PATH: process.env["PATH"] ?? "", HOME: folder, ...options?.env },
+    const child = spawn(command, args, {
+      cwd,
+      env: { PATH: process.env["PATH"] ?? "", HOME: cwd, ...options?.env },
       stdio: ["pipe", options?.stdout ?? "pipe", "pipe"]
     }) as ChildProcessWithoutNullStreams
     const timer = setTimeout(() => child.kill("SIGKILL"), 40_000)
