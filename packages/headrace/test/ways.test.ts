@@ -2,30 +2,10 @@ import { rm } from "node:fs/promises"
 import * as EmbeddedGlance from "@headrace/testkit/EmbeddedGlance"
 import * as EmbeddedKeystone from "@headrace/testkit/EmbeddedKeystone"
 import { afterAll, beforeAll, describe } from "vitest"
+import { withApplicationCredential, withPassword } from "./support/clouds.ts"
 import { folder } from "./support/command.ts"
 import { plainGlance, signIn } from "./support/plainGlance.ts"
 import { declare, type Place } from "./ways.ts"
-
-/** An entry of `clouds.yaml` that signs in as `demo`, for the project of that name. */
-const withPassword = (keystone: string, password: string): string => `  prod:
-    region_name: RegionOne
-    auth:
-      auth_url: ${keystone}
-      username: demo
-      password: ${password}
-      project_name: demo
-      user_domain_name: Default
-      project_domain_name: Default
-`
-
-const withApplicationCredential = (keystone: string, id: string, secret: string): string => `  prod:
-    region_name: RegionOne
-    auth_type: v3applicationcredential
-    auth:
-      auth_url: ${keystone}
-      application_credential_id: ${id}
-      application_credential_secret: ${secret}
-`
 
 /** Declares the ways for a service whose addresses are known once it has started. */
 const against = (
