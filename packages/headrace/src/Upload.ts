@@ -9,7 +9,6 @@ import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { resolve } from "node:path"
-import type { Readable } from "node:stream"
 import { Host } from "@headrace/core/Host"
 import type { Source } from "@headrace/core/Source"
 import * as Transfer from "@headrace/core/Transfer"
@@ -25,14 +24,14 @@ import type { Algorithm, Digests, Receipt, ReceiptEvent, TransferEvent } from ".
 import * as Uri from "./Uri.ts"
 
 /**
- * Bytes that can be read once. A web `ReadableStream` is named by what is needed of it, so that every platform's fits.
+ * Bytes that can be read once. Streams are named by what is needed of them, so that every platform's fit: a web
+ * `ReadableStream` by its reader, a Node `Readable` as the async iterable that it is.
  *
  * @since 0.1.0
  * @category models
  */
 export type Bytes =
   | Uint8Array
-  | Readable
   | { readonly locked: boolean; readonly getReader: () => unknown }
   | Iterable<Uint8Array>
   | AsyncIterable<Uint8Array>

@@ -26,12 +26,12 @@ export interface WebStream {
 }
 
 /**
- * Bytes that can be read once.
+ * Bytes that can be read once; a Node `Readable` is an async iterable.
  *
  * @since 0.1.0
  * @category models
  */
-export type Once = Uint8Array | Readable | WebStream | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+export type Once = Uint8Array | WebStream | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
  * Bytes that can be read once, or a function that gives them from an offset (in bytes) on, as often as it is called.
