@@ -1,7 +1,7 @@
 /**
  * Starts the testbed for use by hand, prints the lines to source, and keeps it until ^C:
  *
- *     node testbed/up.ts
+ *     .tools/bin/node testbed/up.ts
  */
 import { start } from "./testbed.ts"
 
