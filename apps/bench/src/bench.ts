@@ -44,14 +44,14 @@ export const cloudAt = (url: string): Environment => ({ OS_AUTH_TYPE: "none", OS
 
 export const imageUrl = (base: string): string => `${base}/v2/images/7d1f6d3a-6f0e-4f4f-9d9d-000000000001/file`
 
-/** Runs the rows in turns, so that a machine that is slow for a while is so for all; the first round only warms up. */
+/** Runs the rows in turns, so that a machine that is slow for a while is so for all; a first round only warms up. */
 export const runInTurns = async (
   bench: Bench,
   rows: ReadonlyArray<Row>,
-  rounds = bench.rounds
+  { rounds, warmUp }: { readonly rounds: number; readonly warmUp: boolean } = { rounds: bench.rounds, warmUp: true }
 ): Promise<ReadonlyArray<ReadonlyArray<Figures>>> => {
   const all: Array<Array<Figures>> = rows.map(() => [])
-  for (let round = -1; round < rounds; round++) {
+  for (let round = warmUp ? -1 : 0; round < rounds; round++) {
     for (const [index, row] of rows.entries()) {
       const figures = await measure(bench.measure, row.command, row.env)
       if (round >= 0) all[index]!.push(figures)

@@ -21,10 +21,11 @@ export const memory = async (bench: Bench): Promise<void> => {
   ]
   try {
     // Of 16 GiB one round takes a minute, and they differ by little.
-    const all = await runInTurns(bench, rows, Math.min(3, bench.rounds))
+    const rounds = Math.min(3, bench.rounds)
+    const all = await runInTurns(bench, rows, { rounds, warmUp: false })
     bench.say(
       "",
-      "### Memory of `headrace upload`, sha512",
+      `### Memory of \`headrace upload\`, sha512, median of ${rounds}`,
       "",
       "| what | RSS of the process tree, MiB, at most |",
       "|---|---|"

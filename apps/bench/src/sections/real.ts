@@ -1,7 +1,4 @@
 /** To a real Glance: ours verified, the others as people use them. */
-import { truncateSync } from "node:fs"
-import { copyFile, rm } from "node:fs/promises"
-import { join } from "node:path"
 import { type Bench, cloudAt, compare, headrace, peer, type Row } from "../bench.ts"
 
 /** The testbed is TypeScript that Node runs as it is; only what is used of it is named here. */
@@ -12,21 +9,32 @@ interface Testbed {
   }>
 }
 
-const gib = 1
+/** An image that is there already, as in any cloud: it tells which digest the service keeps. */
+const makeOne = async (url: string): Promise<string> => {
+  const made = await fetch(`${url}/v2/images`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ name: "there already", disk_format: "raw", container_format: "bare" })
+  })
+  const { id } = (await made.json()) as { readonly id: string }
+  const headers = { "content-type": "application/octet-stream" }
+  const sent = await fetch(`${url}/v2/images/${id}/file`, { method: "PUT", headers, body: "x" })
+  if (sent.status !== 204) throw new Error(`the service answers ${sent.status}`)
+  return id
+}
 
-const deleteAll = async (url: string): Promise<void> => {
+const deleteOthers = async (url: string, kept: string): Promise<void> => {
   const answer = await fetch(`${url}/v2/images`)
   const { images } = (await answer.json()) as { readonly images: ReadonlyArray<{ readonly id: string }> }
-  for (const { id } of images) await fetch(`${url}/v2/images/${id}`, { method: "DELETE" })
+  for (const { id } of images) if (id !== kept) await fetch(`${url}/v2/images/${id}`, { method: "DELETE" })
 }
 
 export const real = async (bench: Bench): Promise<void> => {
   const testbed = (await import(new URL("../../../../testbed/testbed.ts", import.meta.url).href)) as Testbed
-  const file = join(bench.folder, "one")
-  await copyFile(bench.file, file)
-  truncateSync(file, gib * 1024 ** 3)
+  const { file, gib } = bench
   const glance = await testbed.startGlance({ auth: "none" })
-  const after = () => deleteAll(glance.url)
+  const there = await makeOne(glance.url)
+  const after = () => deleteOthers(glance.url, there)
   const sdk = (name: string, ...options: ReadonlyArray<string>): ReadonlyArray<Row> =>
     bench.python === undefined
       ? []
@@ -54,6 +62,5 @@ export const real = async (bench: Bench): Promise<void> => {
     )
   } finally {
     await glance.stop()
-    await rm(file)
   }
 }
