@@ -7,6 +7,8 @@ import * as Stream from "effect/Stream"
 import { BlockPool, makeUnsafe } from "@headrace/core/BlockPool"
 import * as Source from "@headrace/core/Source"
 import * as SourceError from "@headrace/core/SourceError"
+import type { Session, Store } from "@headrace/core/Store"
+import * as StoreError from "@headrace/core/StoreError"
 import * as Transfer from "@headrace/core/Transfer"
 import type { TransferEvent } from "@headrace/core/TransferEvent"
 import * as Script from "./support/ScriptedStore.ts"
@@ -50,6 +52,12 @@ const failure = (exit: Exit.Exit<unknown, Transfer.TransferError>) => {
   if (reason?._tag !== "Fail") return assert.fail(`no error: ${JSON.stringify(exit)}`)
   return reason.error
 }
+
+/** The script's store, with something else in its session. */
+const altered = (script: ReturnType<typeof Script.make>, alter: (session: Session) => Partial<Session>): Store => ({
+  ...script.store,
+  open: (content) => Effect.map(script.store.open(content), (session) => ({ ...session, ...alter(session) }))
+})
 
 describe("a transfer that goes well", () => {
   it.live("is verified, and its receipt says by what", () =>
@@ -190,6 +198,29 @@ describe("after an unclear end", () => {
       name: "wrong bytes after a lost answer are sent again",
       steps: [{ take: "whole", answer: "lost", corrupt: true }],
       calls: ["begin", "write", "inspect", "recreate", "write", "inspect"]
+    },
+    {
+      name: "another writer's bytes are not deleted either when ours were read to their end",
+      steps: [{ failAfter: bytes.byteLength, reason: "Gone", leaves: "foreign" }],
+      calls: ["begin", "write", "inspect"],
+      reason: "Gone",
+      left: "stored object new-1"
+    },
+    {
+      name: "wrong bytes in a given object after a lost answer are left, and said",
+      given: true,
+      steps: [{ take: "whole", answer: "lost", corrupt: true }],
+      calls: ["begin", "write", "inspect", "discard"],
+      reason: "DigestMismatch",
+      left: "stored object given"
+    },
+    {
+      name: "a given object that stays busy is left, and said",
+      given: true,
+      steps: [{ failAfter: 100_000, reason: "ConnectionLost", retryable: true, leaves: "Busy" }],
+      calls: ["begin", "write", "discard"],
+      reason: "ConnectionLost",
+      left: "busy object given"
     }
   ]
   for (const row of table) {
@@ -209,6 +240,49 @@ describe("after an unclear end", () => {
       })
     )
   }
+
+  const away = StoreError.make("Unavailable", { uri: "script://store/object", message: "away", retryable: true })
+
+  it.live(
+    "a store that is away for a moment is asked again, one that stays away for as long as an answer may take",
+    () =>
+      Effect.gen(function* () {
+        for (const looks of [2, Infinity]) {
+          const script = Script.make({ steps: [{ take: "whole", answer: "lost" }] })
+          let left = looks
+          const store = altered(script, ({ inspect }) => ({
+            inspect: Effect.suspend(() => (left-- > 0 ? Effect.fail(away) : inspect))
+          }))
+          const exit = yield* run(script, { to: [store] })
+          assert.strictEqual(script.log.bodies.length, 1)
+          if (looks === 2) ok(exit)
+          else assert.strictEqual(failure(exit).reason._tag, "ConnectionLost")
+        }
+      })
+  )
+
+  it.live("waits as long as the store has asked for", () =>
+    Effect.gen(function* () {
+      const events: Array<TransferEvent> = []
+      const steps = [{ failAfter: 0, reason: "Unavailable" as const, retryable: true, retryAfterMs: 1200 }]
+      ok(yield* run(Script.make({ steps }), {}, events))
+      assert.deepStrictEqual(
+        events.flatMap((event) => (event.type === "retry" ? [event.waitMs] : [])),
+        [1200]
+      )
+    })
+  )
+
+  it.live("a token renewed before any byte is no attempt, the second refusal in a row is one", () =>
+    Effect.gen(function* () {
+      const refused = { failAfter: 0, reason: "Unauthorized" as const, retryable: true, clear: true }
+      const exit = yield* run(Script.make({ steps: [refused] }), { retries: 0 })
+      if (Exit.isFailure(exit)) return assert.fail(JSON.stringify(exit))
+      assert.strictEqual(exit.value.destinations[0]!.attempts, 1)
+      const error = failure(yield* run(Script.make({ steps: [refused, refused] }), { retries: 0 }))
+      assert.strictEqual(error.reason._tag, "Unauthorized")
+    })
+  )
 
   it.live("gives up after the retries that were asked for", () =>
     Effect.gen(function* () {
@@ -294,6 +368,21 @@ describe("the source's own errors", () => {
       )
       assert.strictEqual(error.reason._tag, "SourceChanged")
       assert.isUndefined(script.log.object)
+      assert.isBelow(error.receipt.destinations[0]!.bytesSent, bytes.byteLength)
+    })
+  )
+
+  it.live("SourceChanged is noticed before a retry opens the source again", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const script = Script.make({ steps: [{ failAfter: 1000, reason: "ConnectionLost", retryable: true }] })
+      const changing = source({
+        info: Effect.sync(() => ({ size: bytes.byteLength, identity: String(asked++ > 0) }))
+      })
+      const error = failure(yield* run(script, { source: changing }))
+      assert.strictEqual(error.reason._tag, "SourceChanged")
+      assert.strictEqual(error.left, "none")
+      assert.deepStrictEqual(script.log.calls, ["begin", "write", "inspect", "discard"])
     })
   )
 
@@ -358,6 +447,20 @@ describe("interruption", () => {
       assert.strictEqual(last.destinations[0]!.error?.reason, "Interrupted")
       assert.strictEqual(last.destinations[0]!.error?.left, "none")
       assert.isUndefined(script.log.object)
+    })
+  )
+
+  it.live("says that it does not know what is left when tidying up takes more than 5 s", () =>
+    Effect.gen(function* () {
+      const script = Script.make({ steps: [{ hang: true }] })
+      const events: Array<TransferEvent> = []
+      const to = [altered(script, () => ({ discard: Effect.never }))]
+      const fiber = yield* Effect.forkChild(run(script, { to }, events))
+      yield* Effect.sleep(100)
+      yield* Fiber.interrupt(fiber)
+      const last = events.at(-1)
+      if (last?.type !== "receipt") return assert.fail("no receipt")
+      assert.strictEqual(last.destinations[0]!.error?.left, "unknown script://store/object")
     })
   )
 })

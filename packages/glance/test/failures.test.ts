@@ -158,6 +158,19 @@ const table: ReadonlyArray<Row> = [
     uploads: 2
   },
   {
+    name: "a service that is away when the image is to be looked at: what is left is not known",
+    faults: [
+      { type: "drop", at: "after", how: "reset" },
+      ...(["show", "delete"] as const).flatMap((on) =>
+        Array.from({ length: 100 }, (): Fault => ({ type: "answer", on, at: "before", status: 503 }))
+      )
+    ],
+    transfer: { answerMs: 300 },
+    reason: "ConnectionLost",
+    left: /^unknown glance:/,
+    uploads: 1
+  },
+  {
     name: "a byte differs at the service",
     faults: [{ type: "corrupt", offset: 2_000_000 }],
     reason: "DigestMismatch",
