@@ -130,6 +130,12 @@ describe("after an unclear end", () => {
       calls: ["begin", "write", "inspect", "write", "inspect"]
     },
     {
+      name: "a given object is sent to again",
+      given: true,
+      steps: [{ failAfter: 100_000, reason: "ConnectionLost", retryable: true }],
+      calls: ["begin", "write", "inspect", "write", "inspect"]
+    },
+    {
       name: "an object that is busy for a while is waited for",
       steps: [{ failAfter: 100_000, reason: "ConnectionLost", retryable: true, busyLooks: 2 }],
       calls: ["begin", "write", "inspect", "inspect", "inspect", "write", "inspect"]

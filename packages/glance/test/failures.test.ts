@@ -80,6 +80,16 @@ const table: ReadonlyArray<Row> = [
     uploads: 2
   },
   {
+    name: "410 of an image that takes bytes again",
+    faults: [{ type: "answer", at: "before", status: 410, body: "gone", requestId: true }],
+    uploads: 2
+  },
+  ...[409, 410].map((status): Row => ({
+    name: `${status} over an image that holds the same bytes: success by its digest`,
+    faults: [{ type: "answer", at: "after", status, body: "not allowed", requestId: true, image: "active" }],
+    uploads: 1
+  })),
+  {
     name: "410, the image deleted during the upload: made anew",
     faults: [{ type: "delete", at: at.in }],
     uploads: 2
