@@ -460,7 +460,7 @@ describe("interruption", () => {
     Effect.gen(function* () {
       const script = Script.make({ steps: [{ hang: true }] })
       const events: Array<TransferEvent> = []
-      const to = [altered(script, () => ({ discard: Effect.never }))]
+      const to = [altered(script, () => ({ discard: Effect.as(Effect.sleep(8000), "none" as const) }))]
       const fiber = yield* Effect.forkChild(run(script, { to }, events))
       yield* Effect.sleep(100)
       yield* Fiber.interrupt(fiber)
