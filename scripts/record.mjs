@@ -173,7 +173,7 @@ text{fill:var(--ink);font:${cell.size}px ui-monospace,SFMono-Regular,Menlo,Conso
 .f{fill:var(--bar)}.e{fill:var(--bar);opacity:.22}.o{visibility:hidden}
 g{animation:${number(total / 1000)}s step-end infinite}
 ${keyframes.join("\n")}
-@media(prefers-reduced-motion:reduce){g{animation:none}}
+@media(prefers-reduced-motion:reduce){g{animation:none!important}}
 </style>
 <rect x=".5" y=".5" width="${width - 1}" height="${height - 1}" rx="8"/>
 ${shapes.join("\n")}
