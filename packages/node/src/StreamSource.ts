@@ -13,6 +13,7 @@ import { Readable } from "node:stream"
 import type { ReadableStream as NodeReadableStream } from "node:stream/web"
 import * as Source from "@headrace/core/Source"
 import * as SourceError from "@headrace/core/SourceError"
+import { fromItems, UsedUp } from "./internal/iterating.ts"
 import { fromReadable } from "./internal/readable.ts"
 
 /**
@@ -41,19 +42,22 @@ export type Once = Uint8Array | WebStream | Iterable<Uint8Array> | AsyncIterable
  */
 export type Input = Once | ((offset: number) => Once | Promise<Once>)
 
-const toReadable = (input: Exclude<Once, Uint8Array>): Readable => {
+const isIterable = (input: object): input is Iterable<unknown> | AsyncIterable<unknown> =>
+  Symbol.asyncIterator in input || Symbol.iterator in input
+
+const toReadable = (input: Readable | WebStream): Readable => {
   if (input instanceof Readable) {
-    if (input.destroyed || input.readableEnded) throw new Error("the stream has been read already")
+    if (input.errored !== null) throw input.errored
+    if (input.destroyed || input.readableEnded) throw new UsedUp()
+    // Bytes that were taken for text are not the same bytes any more.
+    if (input.readableEncoding !== null) throw new Error(`the stream gives text (${input.readableEncoding}), not bytes`)
     return input
   }
-  if ("getReader" in input) {
-    const stream = input as unknown as NodeReadableStream
-    if (stream.locked) throw new Error("somebody else reads the stream (it is locked)")
-    // Its declared type leaves web streams out; they are what it was extended for.
-    if (Readable.isDisturbed(stream as unknown as Readable)) throw new Error("the stream has been read already")
-    return Readable.fromWeb(stream)
-  }
-  return Readable.from(input, { objectMode: true, highWaterMark: 1 })
+  const stream = input as unknown as NodeReadableStream
+  if (stream.locked) throw new Error("somebody else reads the stream (it is locked)")
+  // Its declared type leaves web streams out; they are what it was extended for.
+  if (Readable.isDisturbed(stream as unknown as Readable)) throw new UsedUp()
+  return Readable.fromWeb(stream)
 }
 
 const checked = (chunk: unknown): Uint8Array => {
@@ -67,14 +71,20 @@ const read = (
   onError: (cause: unknown) => SourceError.SourceError
 ): Stream.Stream<Uint8Array, SourceError.SourceError> => {
   if (input instanceof Uint8Array) return input.byteLength === 0 ? Stream.empty : Stream.succeed(input)
-  return Stream.unwrap(
-    Effect.map(Effect.try({ try: () => toReadable(input), catch: onError }), (readable) =>
-      Stream.mapEffect(
-        fromReadable(() => readable, onError),
-        (chunk) => Effect.try({ try: () => checked(chunk), catch: onError })
-      )
-    )
-  )
+  if (typeof input !== "object" || input === null) {
+    return Stream.fail(onError(new TypeError(`it is ${input === null ? "null" : `a ${typeof input}`}, not bytes`)))
+  }
+  const chunks =
+    input instanceof Readable || "getReader" in input
+      ? Stream.unwrap(
+          Effect.map(Effect.try({ try: () => toReadable(input), catch: onError }), (readable) =>
+            fromReadable(() => readable, onError)
+          )
+        )
+      : isIterable(input)
+        ? fromItems(input, onError)
+        : Stream.fail(onError(new TypeError("it is an object, not bytes")))
+  return Stream.mapEffect(chunks, (chunk) => Effect.try({ try: () => checked(chunk), catch: onError }))
 }
 
 /**
@@ -87,12 +97,14 @@ const read = (
 export const make = (input: Input, options?: { readonly uri?: string; readonly size?: number }): Source.Source => {
   const uri = options?.uri ?? (input instanceof Uint8Array ? "memory:" : "stream:")
   if (input instanceof Uint8Array) return Source.fromBytes(input, uri)
+  // An error that comes before anybody reads must not end the process; whoever reads finds it.
+  if (input instanceof Readable) input.on("error", () => {})
   const replayable = typeof input === "function"
   const onError = (cause: unknown) =>
     SourceError.make("SourceUnreadable", {
       uri,
       message: `cannot read the source: ${(cause instanceof Error ? cause.message : String(cause)).split("\n")[0]}`,
-      retryable: replayable,
+      retryable: replayable && !(cause instanceof UsedUp),
       cause
     })
   let opened = false
@@ -105,7 +117,7 @@ export const make = (input: Input, options?: { readonly uri?: string; readonly s
           )
         )
       }
-      if (opened) return Stream.fail(onError(new Error("the stream has been read already")))
+      if (opened) return Stream.fail(onError(new UsedUp()))
       opened = true
       return read(input, onError)
     })

@@ -69,9 +69,9 @@ for (const [what, make] of Object.entries(kinds)) {
           assert.isFalse(got.error?.retryable)
           // Nor when it comes by another way; an array is not used up.
           if (Array.isArray(once)) return
-          if (what === "an async generator") return
           const again = yield* read(StreamSource.make(() => once))
           assert.match(again.error?.message ?? "", /has been read already|is locked/)
+          assert.isFalse(again.error?.retryable && /read already/.test(again.error.message))
         })
       )
     }
@@ -120,6 +120,48 @@ describe("a source of a program", () => {
         const got = yield* read(StreamSource.make([chunk] as unknown as Array<Uint8Array>))
         assert.match(got.error?.message ?? "", what)
       }
+    })
+  )
+
+  it.live("may use its memory again for the next piece", () =>
+    Effect.gen(function* () {
+      function* reusing() {
+        const memory = new Uint8Array(77_777)
+        for (const piece of pieces()) {
+          memory.set(piece)
+          yield memory.subarray(0, piece.byteLength)
+          // Who keeps a piece after asking for the next one sees this.
+          memory.fill(0)
+        }
+      }
+      async function* reusingLater() {
+        yield* reusing()
+      }
+      for (const input of [reusing(), reusingLater()]) {
+        const got = yield* read(StreamSource.make(input))
+        assert.isTrue(Buffer.from(got.bytes).equals(bytes))
+      }
+    })
+  )
+
+  it.live("must not be text", () =>
+    Effect.gen(function* () {
+      const text = Readable.from([Buffer.from(bytes.subarray(0, 1000))], { objectMode: false }).setEncoding("utf8")
+      const got = yield* read(StreamSource.make(text))
+      assert.match(got.error?.message ?? "", /gives text \(utf8\), not bytes/)
+      const strings = yield* read(StreamSource.make(["a"] as unknown as Array<Uint8Array>))
+      assert.match(strings.error?.message ?? "", /a string, not a Uint8Array/)
+    })
+  )
+
+  it.live("keeps an error that comes before anybody reads", () =>
+    Effect.gen(function* () {
+      const stream = new Readable({ read() {} })
+      const source = StreamSource.make(stream)
+      stream.destroy(new Error("no such disk"))
+      yield* Effect.sleep(10)
+      assert.isTrue(stream.destroyed)
+      assert.strictEqual((yield* read(source)).error?.message, "cannot read the source: no such disk")
     })
   )
 
