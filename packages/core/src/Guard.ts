@@ -78,9 +78,17 @@ export const atEnd =
   <E, R>(self: Stream.Stream<Block, E, R>): Stream.Stream<Block, E | E2, R | R2> =>
     Stream.transformPull(self, (pull) => Effect.succeed(onDone(pull, check)))
 
+/** Blocks that hold bytes; the others are given back. */
+const filled = (blocks: Blocks): ReadonlyArray<Block> => {
+  if (blocks.every((block) => block.length > 0)) return blocks
+  for (const block of blocks) if (block.length === 0) block.release()
+  return blocks.filter((block) => block.held)
+}
+
 /**
  * Passes each block on when the next one has come, and the last one only when the stream has ended well. A stream
- * that fails is thus never complete downstream, whatever it has sent before.
+ * that fails is thus never complete downstream, whatever it has sent before. A block without bytes ends here: it would
+ * let the last bytes pass.
  *
  * @since 0.1.0
  * @category combinators
@@ -93,7 +101,9 @@ export const holdLast = <E, R>(self: Stream.Stream<Block, E, R>): Stream.Stream<
       const next: Pull.Pull<Blocks, E, void> = Effect.suspend(() => {
         if (ended) return Cause.done()
         return Effect.matchCauseEffect(pull, {
-          onSuccess: (blocks): Pull.Pull<Blocks, E, void> => {
+          onSuccess: (all): Pull.Pull<Blocks, E, void> => {
+            const blocks = filled(all)
+            if (blocks.length === 0) return next
             const out = held === undefined ? blocks.slice(0, -1) : [held, ...blocks.slice(0, -1)]
             held = blocks[blocks.length - 1]
             return out.length === 0 ? next : Effect.succeed(out as unknown as Blocks)

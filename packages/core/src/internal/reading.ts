@@ -61,7 +61,9 @@ export const open = <R>(source: Source<R>): Effect.Effect<Reading, SourceError, 
         onSuccess: (blocks) =>
           Effect.sync(() => {
             for (const block of blocks) {
-              held.push(block)
+              // One without bytes tells nothing: neither of the head nor of the end.
+              if (block.length === 0) block.release()
+              else held.push(block)
               bytes += block.length
             }
           }),
