@@ -34,6 +34,8 @@ export interface Options<R> {
   /** What the source said of itself at the start. */
   readonly info: Info
   readonly size: number | undefined
+  /** Bytes that an earlier attempt has read: a source that ends before these has lost some. */
+  readonly seen: number
   readonly reading: Reading
   readonly session: Session
   readonly algorithms: ReadonlyArray<Digest.Algorithm>
@@ -76,9 +78,21 @@ const checkExpected = (uri: string, digests: Digest.Digests, expect: Digest.Dige
       )
 }
 
+/** A source without a size may come back with less: a stream that was used up, even with nothing. */
+const checkSeen = (uri: string, read: number, seen: number) =>
+  read >= seen
+    ? Effect.void
+    : Effect.fail(
+        SourceError.make("SourceChanged", {
+          uri,
+          message: `the source ended after ${read} bytes, an earlier attempt had read ${seen}`,
+          offset: read
+        })
+      )
+
 export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | Scope.Scope> =>
   Effect.gen(function* () {
-    const { counters, expect, info, reading, session, size, source } = options
+    const { counters, expect, info, reading, seen, session, size, source } = options
     let digests: Digest.Digests | undefined
     const context = yield* Effect.context<R>()
     const hasher = yield* Digest.Hasher
@@ -91,6 +105,7 @@ export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | S
 
     const stream = reading.stream.pipe(
       Guard.length(source.uri, size),
+      Guard.atEnd(Effect.suspend(() => checkSeen(source.uri, counters.read, seen))),
       Guard.atEnd(Effect.provideContext(checkUnchanged(source, info), context)),
       Progress.tap((bytes) => {
         counters.read += bytes

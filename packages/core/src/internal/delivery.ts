@@ -90,6 +90,8 @@ export const run = <RS, RD>(
   Effect.gen(function* () {
     const { settings, source } = job
     let reading = job.first
+    /** The most bytes that an attempt has read so far. */
+    let seen = 0
     /** Failures so far that used up an attempt. */
     let failures = 0
     /** Whether the last failure was a refused sign-in before any byte: one new token is no attempt. */
@@ -157,6 +159,7 @@ export const run = <RS, RD>(
           source,
           info: job.info,
           size: job.content.size,
+          seen,
           reading,
           session,
           algorithms,
@@ -173,6 +176,7 @@ export const run = <RS, RD>(
       if (Exit.hasInterrupts(outcome.exit)) return yield* Effect.interrupt
       // Blocks that were under way when the attempt ended come back now, before anybody waits for some.
       if (reading.consumed()) yield* reading.close
+      seen = Math.max(seen, job.counters.read)
       if (outcome.content !== undefined) state.content = outcome.content
       const content = outcome.content
       const sent = state.bytesSent > sentBefore
