@@ -17,7 +17,7 @@ import * as Queue from "effect/Queue"
 import type * as Cause from "effect/Cause"
 import * as Stream from "effect/Stream"
 import * as Bandwidth from "./Bandwidth.ts"
-import type { BlockPool } from "./BlockPool.ts"
+import { BlockPool } from "./BlockPool.ts"
 import * as Digest from "./Digest.ts"
 import type { Counters } from "./internal/attempt.ts"
 import * as Delivery from "./internal/delivery.ts"
@@ -101,12 +101,20 @@ export interface Planned {
   >
 }
 
+/** One block is held back until the next has come, so with a single one nothing would ever move. */
+const leastBlocks = 2
+
 /** The source opened and looked at, before any destination is asked. */
 const prepare = <RS, RD>(options: Options<RS, RD>) =>
   Effect.gen(function* () {
     const { source } = options
     if (options.to.length !== 1 || (options.also?.length ?? 0) > 0) {
       return yield* Effect.fail(Problem.make("Unsupported", "several destinations are not supported yet"))
+    }
+    if ((yield* BlockPool).stats().capacity < leastBlocks) {
+      return yield* Effect.fail(
+        Problem.make("InvalidConfig", `the block pool is too small: a transfer needs ${leastBlocks} blocks`)
+      )
     }
     if (options.verify === "source" && !source.replayable) {
       return yield* Effect.fail(
@@ -160,10 +168,12 @@ export const run = <RS = never, RD = never>(
         })
 
       let watching: Fiber.Fiber<never> | undefined
+      let concluded = false
 
       /** Verdicts, the receipt, and nothing after them. */
       const conclude = (verdict: Delivery.Verdict, cancelled: boolean): Effect.Effect<Receipt.Receipt> =>
         Effect.gen(function* () {
+          concluded = true
           if (watching !== undefined) yield* Fiber.interrupt(watching)
           const now = yield* Clock.currentTimeMillis
           const destinations = stores.map((store, index) =>
@@ -241,7 +251,10 @@ export const run = <RS = never, RD = never>(
               const problem = Problem.make("Interrupted", "interrupted", { clear: false })
               yield* conclude({ _tag: "Bad", problem, left, object: undefined }, true)
             })
-          : Effect.void
+          : // A defect, of whoever is told of events for instance: it passes, but leaves nothing behind.
+            Exit.isFailure(exit) && Exit.hasDies(exit) && !concluded
+            ? Delivery.abandon(state.session, options.keepFailed ?? false, stores[0]?.uri ?? "")
+            : Effect.void
       )
     })
   ) as Effect.Effect<Receipt.Receipt, TransferError, RS | RD | BlockPool>

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { BlockPool, makeUnsafe } from "@headrace/core/BlockPool"
+import * as Blocks from "@headrace/core/Blocks"
 import * as Source from "@headrace/core/Source"
 import * as SourceError from "@headrace/core/SourceError"
 import type { Session, Store } from "@headrace/core/Store"
@@ -392,6 +393,37 @@ describe("the source's own errors", () => {
     })
   )
 
+  it.live("a source without a size that comes back with less is changed, not a smaller one", () =>
+    Effect.gen(function* () {
+      const script = Script.make({
+        steps: [{ failAfter: 200_000, reason: "Unavailable", retryable: true, leaves: "Ready" }]
+      })
+      let openings = 0
+      const usedUp = Source.fromStream({
+        uri: "test:used-up",
+        replayable: true,
+        info: Effect.succeed({ size: undefined, identity: undefined }),
+        open: () => Stream.suspend(() => (openings++ === 0 ? Stream.succeed(bytes) : Stream.empty))
+      })
+      const error = failure(yield* run(script, { source: usedUp }))
+      assert.strictEqual(openings, 2)
+      assert.strictEqual(error.reason._tag, "SourceChanged")
+      assert.match(error.message, /ended after 0 bytes, an earlier attempt had read \d+/)
+      assert.isUndefined(script.log.object)
+    })
+  )
+
+  it.live("blocks without bytes do not make an empty source a full one", () =>
+    Effect.gen(function* () {
+      const script = Script.make({})
+      const nothing = Stream.fromEffect(Blocks.lease((block) => Effect.sync(() => block.setLength(0))))
+      const hollow = source({ size: undefined, open: () => Stream.forever(nothing).pipe(Stream.take(9)) })
+      const error = failure(yield* run(script, { source: hollow }))
+      assert.strictEqual(error.reason._tag, "SourceTooShort")
+      assert.deepStrictEqual(script.log.calls, [])
+    })
+  )
+
   it.live("an expected digest that is not met leaves nothing behind", () =>
     Effect.gen(function* () {
       const script = Script.make({ given: true })
@@ -434,6 +466,39 @@ describe("the source's own errors", () => {
       assert.strictEqual(lost.log.bodies.length, 1)
       const refused = Script.make({ steps: [{ failAfter: 0, reason: "Unavailable", retryable: true, clear: true }] })
       ok(yield* run(refused, { source: once() }))
+    })
+  )
+})
+
+describe("a defect", () => {
+  it.live("of whoever is told of events passes, and leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const script = Script.make({
+        steps: [{ failAfter: 200_000, reason: "Unavailable", retryable: true, leaves: "Ready" }]
+      })
+      const exit = yield* run(script, {
+        onEvent: (event) => (event.type === "retry" ? Effect.die(new Error("no such widget")) : Effect.void)
+      })
+      assert.isTrue(Exit.isFailure(exit) && Exit.hasDies(exit))
+      assert.deepStrictEqual(script.log.deleted, ["new-1"])
+    })
+  )
+})
+
+describe("memory", () => {
+  it.live("for two blocks is enough, for one it is an error before the store is asked", () =>
+    Effect.gen(function* () {
+      const blockBytes = 64 * 1024
+      const inPool = (blocks: number, script: ReturnType<typeof Script.make>) =>
+        Effect.exit(
+          Transfer.run({ source: Source.fromBytes(bytes), to: [script.store] }).pipe(
+            Effect.provideService(BlockPool, makeUnsafe({ bytes: blocks * blockBytes, blockBytes }))
+          )
+        )
+      ok(yield* inPool(2, Script.make({})))
+      const script = Script.make({})
+      assert.strictEqual(failure(yield* inPool(1, script)).reason._tag, "InvalidConfig")
+      assert.deepStrictEqual(script.log.calls, [])
     })
   )
 })
