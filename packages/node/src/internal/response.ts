@@ -36,12 +36,15 @@ const textOf = <E>(stream: Stream.Stream<Uint8Array, E>): Effect.Effect<string, 
     let text = ""
     let left = maxTextBytes
     return Effect.map(
-      Stream.runForEach(stream, (chunk) =>
-        Effect.sync(() => {
+      stream.pipe(
+        // Not read to its end when that is too far away: some answers have none.
+        Stream.takeUntil((chunk) => {
           const part = chunk.subarray(0, left)
           left -= part.byteLength
           text += decoder.decode(part, { stream: true })
-        })
+          return left === 0
+        }),
+        Stream.runDrain
       ),
       () => text + decoder.decode()
     )
