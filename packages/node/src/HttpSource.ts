@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import * as Source from "@headrace/core/Source"
 import * as SourceError from "@headrace/core/SourceError"
 import { type Response, Transport, type TransportError } from "@headrace/core/Transport"
-import { lengthOf, rangeOf, sameContent, validatorOf } from "./internal/entity.ts"
+import { identityOf, lengthOf, rangeOf, rangeValidatorOf, sameContent } from "./internal/entity.ts"
 
 /** Lost connections in a row, without a byte between them, after which the source has failed. */
 const patience = 5
@@ -119,21 +119,21 @@ export const make = (url: string): Source.Source<Transport> => {
     Effect.gen(function* () {
       const head = yield* ask("HEAD", {})
       if (head.status >= 200 && head.status < 300 && lengthOf(head.headers) !== undefined) {
-        return { size: lengthOf(head.headers), identity: validatorOf(head.headers) }
+        return { size: lengthOf(head.headers), identity: identityOf(head.headers) }
       }
       // Signed URLs often allow GET alone, and some servers say no length to HEAD. One byte is enough to learn both.
       const answer = yield* ask("GET", { range: "bytes=0-0" })
       const whole =
         answer.status === 206 ? rangeOf(answer.headers)?.size : answer.status === 416 ? 0 : lengthOf(answer.headers)
       if (answer.status !== 416 && (answer.status < 200 || answer.status >= 300)) return yield* refused(answer.status)
-      return { size: whole, identity: validatorOf(answer.headers) }
+      return { size: whole, identity: identityOf(answer.headers) }
     })
   )
 
   /** One connection's bytes from `offset` on; `known` is the first answer's header. */
   const connect = (offset: number, known: Response["headers"] | undefined) =>
     Effect.gen(function* () {
-      const validator = known === undefined ? undefined : validatorOf(known, "strong")
+      const validator = known === undefined ? undefined : rangeValidatorOf(known)
       const answer = yield* Effect.mapError(
         ask("GET", {
           ...(offset === 0 ? undefined : { range: `bytes=${offset}-` }),
@@ -150,6 +150,9 @@ export const make = (url: string): Source.Source<Transport> => {
         return yield* stop(fail("SourceChanged", `'${uri}' changed while it was read`, { offset }))
       }
       const range = answer.status === 206 ? rangeOf(answer.headers) : undefined
+      if (answer.status === 206 && offset === 0 && range?.start !== 0) {
+        return yield* stop(fail("SourceUnreadable", `'${uri}' was asked for whole, and gives a part`))
+      }
       if (offset > 0 && range?.start !== offset) {
         const message = `cannot go on reading '${uri}' at byte ${offset}: the server starts anew`
         return yield* stop(fail("SourceUnreadable", message, { retryable: true, offset }))
@@ -186,7 +189,7 @@ export const make = (url: string): Source.Source<Transport> => {
           const lost = (error: SourceError.SourceError) =>
             Effect.gen(function* () {
               // Without a date or a strong ETag nobody can say whether the rest belongs to the beginning.
-              const resumable = at > from && known !== undefined && validatorOf(known, "strong") !== undefined
+              const resumable = at > from && known !== undefined && rangeValidatorOf(known) !== undefined
               if (!resumable || ++lostInARow > patience) return yield* error
               yield* Effect.sleep(Math.min(longestWaitMs, firstWaitMs * 2 ** (lostInARow - 1)))
             })

@@ -240,6 +240,48 @@ describe("a connection that is lost", () => {
     )
   )
 
+  it.live("is not taken up by a weak ETag that has changed, whatever the date says", () =>
+    run(
+      Effect.gen(function* () {
+        const lastModified = "Mon, 01 Jan 2024 00:00:00 GMT"
+        const answer = (etag: string, body: Uint8Array, from: number) =>
+          `HTTP/1.1 ${from === 0 ? 200 : 206} X\r\nETag: ${etag}\r\nLast-Modified: ${lastModified}\r\n` +
+          `Content-Length: ${body.byteLength - from}\r\n` +
+          (from === 0 ? "\r\n" : `Content-Range: bytes ${from}-${body.byteLength - 1}/${body.byteLength}\r\n\r\n`)
+        let count = 0
+        const server = yield* serve(async (peer) => {
+          const request = parse(await peer.head())
+          if (count++ === 0) {
+            peer.write(answer('W/"1"', content, 0))
+            return void peer.socket.end(content.subarray(0, 1_000_000))
+          }
+          const other = content.map((byte) => byte ^ 1)
+          peer.write(answer('W/"2"', other, request.from))
+          peer.socket.write(other.subarray(request.from))
+        })
+        const got = yield* read(HttpSource.make(server.url))
+        assert.strictEqual(got.error?.reason._tag, "SourceChanged")
+      })
+    )
+  )
+
+  it.live("was never one to the whole where a part comes that nobody asked for", () =>
+    run(
+      Effect.gen(function* () {
+        const server = yield* serve(async (peer) => {
+          await peer.head()
+          peer.write(
+            `HTTP/1.1 206 X\r\nContent-Range: bytes 5-9/*\r\nContent-Length: 5\r\nConnection: close\r\n\r\nabcde`
+          )
+        })
+        const got = yield* read(HttpSource.make(server.url))
+        assert.strictEqual(got.error?.reason._tag, "SourceUnreadable")
+        assert.match(got.error?.message ?? "", /asked for whole, and gives a part/)
+        assert.strictEqual(got.bytes.byteLength, 0)
+      })
+    )
+  )
+
   for (const [what, options] of [
     ["without ranges", { etag: () => '"v1"', ranges: false }],
     ["with a weak ETag alone", { etag: () => 'W/"v1"' }],

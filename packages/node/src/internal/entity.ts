@@ -5,15 +5,21 @@ import type { Response } from "@headrace/core/Transport"
 
 type Headers = Response["headers"]
 
+const isStrong = (etag: string | undefined): etag is string => etag !== undefined && !etag.startsWith("W/")
+
 /**
- * Something that differs when the content does. `strong`: only what may stand in `If-Range`, so that bytes of two answers
- * belong together.
+ * Something that differs when the content does. A weak ETag and a date can each stay the same over a change that the
+ * other shows.
  */
-export const validatorOf = (headers: Headers, kind: "any" | "strong" = "any"): string | undefined => {
-  const etag = headers["etag"]
-  if (etag !== undefined && !etag.startsWith("W/")) return etag
-  return headers["last-modified"] ?? (kind === "any" ? etag : undefined)
+export const identityOf = (headers: Headers): string | undefined => {
+  const { etag, "last-modified": date } = headers
+  if (isStrong(etag)) return etag
+  return etag === undefined || date === undefined ? (etag ?? date) : `${etag} ${date}`
 }
+
+/** What may stand in `If-Range`, so that bytes of two answers belong together. */
+export const rangeValidatorOf = (headers: Headers): string | undefined =>
+  isStrong(headers["etag"]) ? headers["etag"] : headers["last-modified"]
 
 export const lengthOf = (headers: Headers): number | undefined => {
   const text = headers["content-length"]
@@ -33,7 +39,7 @@ const wholeSize = (headers: Headers): number | undefined =>
 
 /** Whether a later answer is about the content that an earlier one was about, as far as both say. */
 export const sameContent = (earlier: Headers, later: Headers): boolean => {
-  if (validatorOf(earlier) !== validatorOf(later)) return false
+  if (identityOf(earlier) !== identityOf(later)) return false
   const [before, now] = [wholeSize(earlier), wholeSize(later)]
   return before === undefined || now === undefined || before === now
 }
