@@ -37,6 +37,12 @@ export const minimumBlocks = 5
 export const open = <R>(source: Source<R>): Effect.Effect<Reading, SourceError, R | BlockPool | Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Scope.fork(yield* Effect.scope)
+    // One that fails gives its share of the pool back at once: the next opening waits for it.
+    return yield* Effect.onError(openIn(source, scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
+  })
+
+const openIn = <R>(source: Source<R>, scope: Scope.Closeable): Effect.Effect<Reading, SourceError, R | BlockPool> =>
+  Effect.gen(function* () {
     const pool = yield* BlockPool
     const share = yield* Scope.provide(pool.share(minimumBlocks), scope)
     const context = yield* Effect.context<R>()
