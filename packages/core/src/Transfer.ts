@@ -23,7 +23,6 @@ import type { Counters } from "./internal/attempt.ts"
 import * as Delivery from "./internal/delivery.ts"
 import * as Entry from "./internal/entry.ts"
 import * as Problem from "./internal/problem.ts"
-import * as Reading from "./internal/reading.ts"
 import * as Uuid from "./internal/uuid.ts"
 import * as Watch from "./internal/watch.ts"
 import type * as Reason from "./Reason.ts"
@@ -101,6 +100,8 @@ export interface Planned {
   >
 }
 
+const defaultRetries = 5
+
 /** One block is held back until the next has come, so with a single one nothing would ever move. */
 const leastBlocks = 2
 
@@ -126,7 +127,7 @@ const prepare = <RS, RD>(options: Options<RS, RD>) =>
     const read = Effect.gen(function* () {
       const info = yield* source.info
       if (info.size === 0 && options.allowEmpty !== true) return yield* Delivery.emptySource(source.uri)
-      const first = yield* Reading.open(source)
+      const first = yield* Delivery.openFirst(source, info, options.retries ?? defaultRetries)
       const size = info.size ?? first.wholeSize
       if (size === 0 && options.allowEmpty !== true) return yield* Delivery.emptySource(source.uri)
       const hints = source.hints === undefined ? {} : yield* source.hints
@@ -218,7 +219,7 @@ export const run = <RS = never, RD = never>(
               digest: options.digest ?? [],
               expect: options.expect ?? {},
               verify: options.verify ?? "transfer",
-              retries: options.retries ?? 5,
+              retries: options.retries ?? defaultRetries,
               stallMs: options.stallMs ?? 60_000,
               answerMs: options.answerMs ?? 900_000,
               keepFailed: options.keepFailed ?? false

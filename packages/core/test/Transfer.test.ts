@@ -458,6 +458,50 @@ describe("the source's own errors", () => {
     })
   )
 
+  /** A source of which these openings, from 1, fail at once. */
+  const failing = (openings: ReadonlySet<number>, over: Parameters<typeof source>[0] = {}) => {
+    let count = 0
+    return source({
+      ...over,
+      open: () =>
+        Blocks.fromBytes(
+          Stream.suspend(() =>
+            openings.has(++count)
+              ? Stream.fail(SourceError.make("SourceUnreadable", { uri: "f", message: "gone", retryable: true }))
+              : Stream.succeed(bytes)
+          )
+        )
+    })
+  }
+
+  it.live("an opening that fails gives back its share of the pool before the next", () =>
+    Effect.gen(function* () {
+      const script = Script.make({
+        steps: [{ failAfter: 10, reason: "Unavailable", retryable: true, leaves: "Ready" }]
+      })
+      const memory = makeUnsafe({ bytes: 5 * 64 * 1024, blockBytes: 64 * 1024 })
+      const exit = yield* Transfer.run({ source: failing(new Set([2, 3])), to: [script.store], retries: 3 }).pipe(
+        Effect.provideService(BlockPool, memory),
+        Effect.exit,
+        Effect.timeout(10_000)
+      )
+      ok(exit)
+    })
+  )
+
+  it.live("its first bytes are tried again too, if they can be, before a store is asked", () =>
+    Effect.gen(function* () {
+      const script = Script.make({})
+      ok(yield* run(script, { source: failing(new Set([1])), retries: 1 }))
+      const never = failure(yield* run(Script.make({}), { source: failing(new Set([1])), retries: 0 }))
+      assert.strictEqual(never.message, "gone")
+      const once = Script.make({})
+      const error = failure(yield* run(once, { source: failing(new Set([1]), { replayable: false }) }))
+      assert.strictEqual(error.reason._tag, "SourceUnreadable")
+      assert.deepStrictEqual(once.log.calls, [])
+    })
+  )
+
   it.live("a source that can be read once gets one attempt, but a refusal before any byte is not one", () =>
     Effect.gen(function* () {
       const once = () => source({ replayable: false })

@@ -213,6 +213,27 @@ export const run = <RS, RD>(
     }
   })
 
+/**
+ * The first opening of a source, before a store is asked. What may help is tried again as later: the bytes that are
+ * looked at first are no different from the others.
+ */
+export const openFirst = <R>(
+  source: Source<R>,
+  info: Info,
+  retries: number
+): Effect.Effect<Reading.Reading, SourceError.SourceError, R | BlockPool | Scope.Scope> =>
+  Effect.gen(function* () {
+    let opening: Effect.Effect<Reading.Reading, SourceError.SourceError, R | BlockPool | Scope.Scope> =
+      Reading.open(source)
+    for (let failures = 1; ; failures++) {
+      const result = yield* Effect.result(opening)
+      if (result._tag === "Success") return result.success
+      if (!result.failure.retryable || !source.replayable || failures > retries) return yield* result.failure
+      yield* Effect.sleep(yield* waitFor(failures, undefined))
+      opening = Effect.andThen(Attempt.checkUnchanged(source, info), Reading.open(source))
+    }
+  })
+
 /** Looks at the object after an attempt, and decides from what is there, not from the error alone. */
 const decide = (input: {
   readonly session: Session
