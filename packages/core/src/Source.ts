@@ -62,7 +62,10 @@ export interface Hints {
   readonly name?: string
   readonly diskFormat?: string
   readonly containerFormat?: string
-  /** Digests that the source's own service reports, in lower-case hex by algorithm. */
+  /**
+   * Digests that the source's own service reports, in hex by algorithm. What is read is compared with one of them at
+   * least.
+   */
   readonly digests?: Readonly<Record<string, string>>
 }
 

@@ -27,7 +27,7 @@ import * as Uuid from "./internal/uuid.ts"
 import * as Watch from "./internal/watch.ts"
 import type * as Reason from "./Reason.ts"
 import type * as Receipt from "./Receipt.ts"
-import type { Source } from "./Source.ts"
+import type { Hints, Source } from "./Source.ts"
 import type { Content, Plan, Store } from "./Store.ts"
 import type { TransferEvent } from "./TransferEvent.ts"
 
@@ -102,6 +102,9 @@ export interface Planned {
 
 const defaultRetries = 5
 
+const reportedBy = (hints: Hints): Digest.Digests =>
+  Object.fromEntries(Object.entries(hints.digests ?? {}).filter(([name]) => Digest.isAlgorithm(name)))
+
 /** One block is held back until the next has come, so with a single one nothing would ever move. */
 const leastBlocks = 2
 
@@ -130,14 +133,14 @@ const prepare = <RS, RD>(options: Options<RS, RD>) =>
       const first = yield* Delivery.openFirst(source, info, options.retries ?? defaultRetries)
       const size = info.size ?? first.wholeSize
       if (size === 0 && options.allowEmpty !== true) return yield* Delivery.emptySource(source.uri)
-      const hints = source.hints === undefined ? {} : yield* source.hints
+      const hints: Hints = source.hints === undefined ? {} : yield* source.hints
       const content: Content = {
         size,
         head: first.head,
         ...(hints.diskFormat === undefined ? undefined : { diskFormat: hints.diskFormat }),
         ...(hints.containerFormat === undefined ? undefined : { containerFormat: hints.containerFormat })
       }
-      return { info, first, content }
+      return { info, first, content, reported: reportedBy(hints) }
     })
     return yield* Effect.mapError(read, Problem.fromError)
   })
@@ -201,7 +204,7 @@ export const run = <RS = never, RD = never>(
           yield* announce(null)
           return yield* fail(prepared.failure, "none", false)
         }
-        const { content, first, info } = prepared.success
+        const { content, first, info, reported } = prepared.success
         yield* announce(content.size ?? null)
         const store = stores[0]!
         const hasher = yield* Digest.Hasher
@@ -218,6 +221,7 @@ export const run = <RS = never, RD = never>(
             settings: {
               digest: options.digest ?? [],
               expect: options.expect ?? {},
+              reported,
               verify: options.verify ?? "transfer",
               retries: options.retries ?? defaultRetries,
               stallMs: options.stallMs ?? 60_000,

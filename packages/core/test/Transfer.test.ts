@@ -458,6 +458,24 @@ describe("the source's own errors", () => {
     })
   )
 
+  it.live("bytes that are not those which its own service reports are not sent on", () =>
+    Effect.gen(function* () {
+      const sha256 = createHash("sha256").update(bytes).digest("hex")
+      const reporting = (digests: Readonly<Record<string, string>>) => source({ hints: Effect.succeed({ digests }) })
+      for (const digests of [{ sha512: "00" }, { sha256: "00" }, { sha512, md5: "00" }]) {
+        const script = Script.make({})
+        const error = failure(yield* run(script, { source: reporting(digests) }))
+        assert.strictEqual(error.reason._tag, "SourceMismatch")
+        assert.match(error.message, /^the \w+ of what was read is [0-9a-f]+, the source's service says 00$/)
+        assert.isUndefined(script.log.object)
+      }
+      // One is enough, and what cannot be computed is nothing to go by.
+      for (const digests of [{ sha512: sha512.toUpperCase(), blake3: "00" }, { sha256 }, { "sha3-512": "00" }]) {
+        ok(yield* run(Script.make({}), { source: reporting(digests) }))
+      }
+    })
+  )
+
   /** A source of which these openings, from 1, fail at once. */
   const failing = (openings: ReadonlySet<number>, over: Parameters<typeof source>[0] = {}) => {
     let count = 0

@@ -40,6 +40,8 @@ export interface Options<R> {
   readonly session: Session
   readonly algorithms: ReadonlyArray<Digest.Algorithm>
   readonly expect: Digest.Digests
+  /** Digests that the source's own service reports. */
+  readonly reported: Digest.Digests
   readonly bandwidth: Bandwidth.Node
   readonly stallMs: number
   readonly answerMs: number
@@ -78,6 +80,21 @@ const checkExpected = (uri: string, digests: Digest.Digests, expect: Digest.Dige
       )
 }
 
+/** Bytes that are not those which the source's own service has are damaged on their way, or in its store. */
+const checkReported = (uri: string, digests: Digest.Digests, reported: Digest.Digests) => {
+  const wrong = Digest.algorithms.find(
+    (a) => digests[a] !== undefined && reported[a] !== undefined && reported[a]!.toLowerCase() !== digests[a]
+  )
+  return wrong === undefined
+    ? Effect.void
+    : Effect.fail(
+        SourceError.make("SourceMismatch", {
+          uri,
+          message: `the ${wrong} of what was read is ${digests[wrong]}, the source's service says ${reported[wrong]}`
+        })
+      )
+}
+
 /** A source without a size may come back with less: a stream that was used up, even with nothing. */
 const checkSeen = (uri: string, read: number, seen: number) =>
   read >= seen
@@ -112,7 +129,7 @@ export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | S
       }),
       Digest.tapWith(hashing, (all) => {
         digests = all
-        return checkExpected(source.uri, all, expect)
+        return Effect.andThen(checkExpected(source.uri, all, expect), checkReported(source.uri, all, options.reported))
       }),
       Guard.holdLast,
       Bandwidth.shape(options.bandwidth)

@@ -10,7 +10,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { BlockPool } from "../BlockPool.ts"
 import type { Node } from "../Bandwidth.ts"
-import type { Algorithm, Digests } from "../Digest.ts"
+import { type Algorithm, algorithms, type Digests } from "../Digest.ts"
 import type * as Receipt from "../Receipt.ts"
 import type { Info, Source } from "../Source.ts"
 import * as SourceError from "../SourceError.ts"
@@ -24,6 +24,8 @@ import * as Verify from "./verify.ts"
 export interface Settings {
   readonly digest: ReadonlyArray<Algorithm>
   readonly expect: Digests
+  /** Digests that the source's own service reports. */
+  readonly reported: Digests
   readonly verify: "transfer" | "source" | "destination"
   readonly retries: number
   readonly stallMs: number
@@ -140,9 +142,7 @@ export const run = <RS, RD>(
     state.notes = yield* session.notes
     if (Exit.isFailure(begun)) return yield* bad(Problem.fromExit(begun), false)
 
-    const algorithms = [
-      ...new Set([...session.wanted, ...settings.digest, ...(Object.keys(settings.expect) as Array<Algorithm>)])
-    ]
+    const computing = computed(session.wanted, settings)
 
     while (true) {
       // A body is made of a reading of the source that nobody has had a block of.
@@ -162,8 +162,9 @@ export const run = <RS, RD>(
           seen,
           reading,
           session,
-          algorithms,
+          algorithms: computing,
           expect: settings.expect,
+          reported: settings.reported,
           bandwidth: job.bandwidth,
           stallMs: settings.stallMs,
           answerMs: settings.answerMs,
@@ -212,6 +213,18 @@ export const run = <RS, RD>(
       }
     }
   })
+
+/** What nobody can make other bytes for, before what is only good against accidents. */
+const strong: ReadonlyArray<Algorithm> = ["sha512", "sha256", "blake3"]
+
+/** Algorithms to compute. Of those that the source's service reports one is enough, and one for the store will do. */
+const computed = (wanted: ReadonlyArray<Algorithm>, settings: Settings): ReadonlyArray<Algorithm> => {
+  const all = new Set([...wanted, ...settings.digest, ...(Object.keys(settings.expect) as Array<Algorithm>)])
+  const reported = algorithms.filter((a) => settings.reported[a] !== undefined)
+  const best = strong.find((a) => reported.includes(a)) ?? reported[0]
+  if (best !== undefined && !reported.some((a) => all.has(a))) all.add(best)
+  return [...all]
+}
 
 /**
  * The first opening of a source, before a store is asked. What may help is tried again as later: the bytes that are
