@@ -127,6 +127,8 @@ const start = async (input: Input, options: UploadOptions, queue: EventQueue.Eve
     const { message, setting } = settings.failure
     throw notBegun("InvalidConfig", setting, `${setting}: ${message}`)
   }
+  const wrong = misgiven(options)
+  if (wrong !== undefined) throw notBegun("InvalidConfig", wrong.setting, `${wrong.setting}: ${wrong.message}`)
   if (options.signal?.aborted === true) throw interrupted(options, undefined)
 
   let last: ReceiptEvent | undefined
@@ -162,6 +164,18 @@ const start = async (input: Input, options: UploadOptions, queue: EventQueue.Eve
   } finally {
     release()
   }
+}
+
+/** What the types rule out and programs without types give all the same. */
+const misgiven = (options: UploadOptions): { readonly setting: string; readonly message: string } | undefined => {
+  const ends: ReadonlyArray<unknown> = [options.to, options.also ?? []].flat()
+  if (!ends.every((end) => typeof end === "string")) {
+    return { setting: "to", message: "write a destination's URI, or a list of them" }
+  }
+  if (options.size !== undefined && !(Number.isSafeInteger(options.size) && options.size >= 0)) {
+    return { setting: "size", message: `${options.size} is not a number of bytes` }
+  }
+  return undefined
 }
 
 const sourceOf = (input: Input, options: UploadOptions): Effect.Effect<Source<Transport | Host>, Ends.EndError> => {

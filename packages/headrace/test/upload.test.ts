@@ -176,6 +176,8 @@ describe("upload", () => {
     ["an algorithm", { digest: ["md6"] }, "InvalidConfig", /^digest: "md6" is not an algorithm/],
     ["a destination", { to: ["ftp://x/y"] }, "InvalidUri", /unknown scheme "ftp"/],
     ["no destination", { to: [] }, "InvalidUri", /no destination/],
+    ["a destination that is no text", { to: undefined }, "InvalidConfig", /^to: write a destination's URI/],
+    ["a size", { size: -1 }, "InvalidConfig", /^size: -1 is not a number of bytes/],
     ["a destination to come", { to: ["s3://b/k"] }, "Unsupported", /not supported yet/],
     ["a cloud", { to: ["glance://nocloud/x"] }, "InvalidConfig", /nocloud/]
   ]
