@@ -295,11 +295,19 @@ export const events = <RS = never, RD = never>(
 ): Stream.Stream<TransferEvent, never, RS | RD | BlockPool> =>
   Stream.callback<TransferEvent, never, RS | RD | BlockPool>(
     (queue: Queue.Queue<TransferEvent, Cause.Done>) =>
-      run({
-        ...options,
-        onEvent: (event) =>
-          Effect.andThen(Effect.asVoid(Queue.offer(queue, event)), options.onEvent?.(event) ?? Effect.void)
-      }).pipe(Effect.ignore, Effect.andThen(Queue.end(queue))),
+      Effect.gen(function* () {
+        const transfer = yield* Effect.forkScoped(
+          run({
+            ...options,
+            onEvent: (event) =>
+              Effect.andThen(Effect.asVoid(Queue.offer(queue, event)), options.onEvent?.(event) ?? Effect.void)
+          })
+        )
+        // Runs before the transfer is interrupted: its last words must not wait for a reader that has gone.
+        yield* Effect.addFinalizer(() => Queue.shutdown(queue))
+        yield* Effect.ignore(Fiber.join(transfer))
+        yield* Queue.end(queue)
+      }),
     // An event waits for whoever reads the stream: none is dropped, and no number of them piles up.
     { bufferSize: 64, strategy: "suspend" }
   ) as Stream.Stream<TransferEvent, never, RS | RD | BlockPool>

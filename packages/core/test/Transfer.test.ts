@@ -1,9 +1,11 @@
 import { createHash, randomBytes } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import { BlockPool, makeUnsafe } from "@headrace/core/BlockPool"
 import * as Blocks from "@headrace/core/Blocks"
 import * as Source from "@headrace/core/Source"
@@ -107,6 +109,29 @@ describe("a transfer that goes well", () => {
       ).pipe(Effect.provideService(BlockPool, pool()))
       assert.strictEqual(events.at(-1)?.type, "receipt")
       assert.strictEqual(events[0]?.type, "start")
+    })
+  )
+})
+
+describe("a reader of events that leaves", () => {
+  it.effect("ends the transfer, also when it had not read for so long that no event could be added", () =>
+    Effect.gen(function* () {
+      const script = Script.make({ steps: [{ hang: true }] })
+      const memory = pool()
+      const leave = yield* Deferred.make<void>()
+      const reading = yield* Transfer.events({ source: Source.fromBytes(bytes), to: [script.store] }).pipe(
+        Stream.runForEach(() => Effect.andThen(Deferred.await(leave), Effect.fail("enough" as const))),
+        Effect.provideService(BlockPool, memory),
+        Effect.exit,
+        Effect.forkChild({ startImmediately: true })
+      )
+      // Four progress events a second.
+      for (let second = 0; second < 60; second++) yield* TestClock.adjust(1000)
+      yield* Deferred.succeed(leave, undefined)
+      for (let second = 0; second < 10; second++) yield* TestClock.adjust(1000)
+      assert.isDefined(reading.pollUnsafe())
+      assert.deepStrictEqual(script.log.deleted, ["new-1"])
+      assert.strictEqual(memory.stats().reserved, 0)
     })
   )
 })
