@@ -34,7 +34,11 @@ describe("an upload that is stopped", () => {
       )
       const lines = read(ended.stdout)
       expect(lines.at(-2)).toMatchObject({ type: "verdict", status: "cancelled" })
-      expect(endOf(lines)).toMatchObject({ status: "cancelled", error: { reason: "Interrupted", left: "none" } })
+      expect(endOf(lines)).toMatchObject({
+        status: "cancelled",
+        attempts: 1,
+        error: { reason: "Interrupted", left: "none" }
+      })
       expect(bench.glance.images.list()).toEqual([])
     })
   }

@@ -154,6 +154,10 @@ export const run = <RS, RD>(
       }
 
       const sentBefore = state.bytesSent
+      /** An attempt that was interrupted is one as soon as it has sent a byte. */
+      const cut = () => {
+        if (state.bytesSent > sentBefore) state.attempts++
+      }
       const outcome = yield* Effect.scoped(
         Attempt.run({
           source,
@@ -173,8 +177,11 @@ export const run = <RS, RD>(
             state.bytesSent += bytes
           }
         })
-      )
-      if (Exit.hasInterrupts(outcome.exit)) return yield* Effect.interrupt
+      ).pipe(Effect.onInterrupt(() => Effect.sync(cut)))
+      if (Exit.hasInterrupts(outcome.exit)) {
+        cut()
+        return yield* Effect.interrupt
+      }
       // Blocks that were under way when the attempt ended come back now, before anybody waits for some.
       if (reading.consumed()) yield* reading.close
       seen = Math.max(seen, job.counters.read)
