@@ -45,6 +45,15 @@ const endOf = async (handle: FileHandle): Promise<number> => {
   return high
 }
 
+const hasBytes = async (path: string): Promise<boolean> => {
+  const handle = await openHandle(path, "r")
+  try {
+    return (await handle.read(new Uint8Array(1), 0, 1, 0)).bytesRead === 1
+  } finally {
+    await handle.close()
+  }
+}
+
 const info = (name: string, path: string): Effect.Effect<Info, SourceError> =>
   Effect.tryPromise({
     try: async () => {
@@ -55,6 +64,8 @@ const info = (name: string, path: string): Effect.Effect<Info, SourceError> =>
         const size = await deviceSize(path)
         return { size, identity: `device ${stats.rdev} ${size}` }
       }
+      // Files that the kernel makes up as they are read (/proc) say 0 bytes, whatever is in them.
+      if (stats.size === 0n && (await hasBytes(path))) return { size: undefined, identity: undefined }
       return {
         size: Number(stats.size),
         identity: `file ${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs}`
@@ -98,6 +109,15 @@ const readPipe = (name: string, path: string): Stream.Stream<Uint8Array, SourceE
     })
   )
 
+/** What is there; nothing when it cannot be looked at, which `info` tells. */
+const lookAt = (path: string): BigIntStats | undefined => {
+  try {
+    return statSync(path, { bigint: true })
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * A file by its path, which is taken as it is; a relative one from the current folder. Nothing is opened before the
  * source is used: a missing file is a `SourceUnreadable` then.
@@ -107,7 +127,7 @@ const readPipe = (name: string, path: string): Stream.Stream<Uint8Array, SourceE
  */
 export const make = (path: string): Source => {
   const absolute = resolve(path)
-  const stats = statSync(absolute, { bigint: true, throwIfNoEntry: false })
+  const stats = lookAt(absolute)
   const onceOnly = stats !== undefined && isOnceOnly(stats)
   return {
     uri: path,

@@ -5,19 +5,20 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { fstatSync, readFileSync } from "node:fs"
+import { fstatSync, readFileSync, readSync, type Stats } from "node:fs"
 import * as Blocks from "@headrace/core/Blocks"
-import type { Source } from "@headrace/core/Source"
+import type { Info, Source } from "@headrace/core/Source"
+import type { SourceError } from "@headrace/core/SourceError"
 import { readBlocks, unreadable } from "./internal/descriptor.ts"
 import { fromReadable } from "./internal/readable.ts"
 
 const descriptor = 0
 
-const isFile = (): boolean => {
+const stats = (): Stats | undefined => {
   try {
-    return fstatSync(descriptor).isFile()
+    return fstatSync(descriptor)
   } catch {
-    return false
+    return undefined
   }
 }
 
@@ -31,8 +32,23 @@ const position = (): number | undefined => {
   }
 }
 
-const fileSize = (from: number | undefined): number | undefined =>
-  from === undefined ? undefined : Math.max(0, fstatSync(descriptor).size - from)
+/** Files that the kernel makes up as they are read (/proc) say 0 bytes, whatever is in them. */
+const hasBytes = (from: number): boolean => readSync(descriptor, new Uint8Array(1), 0, 1, from) === 1
+
+const fileSize = (from: number): number | undefined => {
+  const size = Math.max(0, fstatSync(descriptor).size - from)
+  return size === 0 && hasBytes(from) ? undefined : size
+}
+
+const info = (from: number | undefined): Effect.Effect<Info, SourceError> =>
+  Effect.try({
+    try: () => {
+      // Node's stream of a folder just ends, and nothing would look like something.
+      if (stats()?.isDirectory() === true) throw Object.assign(new Error("a folder"), { code: "EISDIR" })
+      return { size: from === undefined ? undefined : fileSize(from), identity: undefined }
+    },
+    catch: (cause) => unreadable("-", cause)
+  })
 
 /**
  * Standard input. It belongs to the source from here on.
@@ -41,12 +57,12 @@ const fileSize = (from: number | undefined): number | undefined =>
  * @category constructors
  */
 export const make = (): Source => {
-  const file = isFile()
+  const file = stats()?.isFile() === true
   const from = file ? position() : undefined
   return {
     uri: "-",
     replayable: false,
-    info: Effect.sync(() => ({ size: file ? fileSize(from) : undefined, identity: undefined })),
+    info: info(from),
     open: () =>
       file
         ? readBlocks("-", descriptor, undefined)

@@ -18,7 +18,8 @@ export interface Ended {
 
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
-  readonly stdin?: Uint8Array | "open"
+  /** Bytes, a pipe that stays open, or a file's descriptor. */
+  readonly stdin?: Uint8Array | "open" | number
   /** A file's descriptor instead of a pipe. */
   readonly stdout?: number
   /** Told when the process runs. */
@@ -80,7 +81,7 @@ export const program = (
     const child = spawn(command, args, {
       cwd,
       env: { PATH: process.env["PATH"] ?? "", HOME: cwd, ...options?.env },
-      stdio: ["pipe", options?.stdout ?? "pipe", "pipe"]
+      stdio: [typeof options?.stdin === "number" ? options.stdin : "pipe", options?.stdout ?? "pipe", "pipe"]
     }) as ChildProcessWithoutNullStreams
     const timer = setTimeout(() => child.kill("SIGKILL"), 40_000)
     let stdout = ""
@@ -92,9 +93,11 @@ export const program = (
       clearTimeout(timer)
       resolve({ code, signal, stdout, stderr })
     })
-    child.stdin.on("error", () => {})
-    if (options?.stdin === undefined) child.stdin.end()
-    else if (options.stdin !== "open") child.stdin.end(options.stdin)
+    if (typeof options?.stdin !== "number") {
+      child.stdin.on("error", () => {})
+      if (options?.stdin === undefined) child.stdin.end()
+      else if (options.stdin !== "open") child.stdin.end(options.stdin)
+    }
     options?.during?.(child)
   })
 
