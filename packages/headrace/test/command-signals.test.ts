@@ -78,6 +78,20 @@ describe("an upload that is stopped", () => {
     bench.glance.faults.clear()
   })
 
+  it("a signal that is handed on twice at once is one", async () => {
+    const ended = await bench.run(slowly("echo"), {
+      during: (child) =>
+        whenFlowing(child, () => {
+          child.kill("SIGINT")
+          child.kill("SIGTERM")
+        })
+    })
+    expect(ended.code).toBeGreaterThanOrEqual(130)
+    expect(ended.stderr).toMatch(/: interrupted \(SIG[A-Z]+\): nothing is left behind, run it again to upload\n$/)
+    expect(endOf(read(ended.stdout))).toMatchObject({ status: "cancelled", error: { left: "none" } })
+    expect(bench.glance.images.list().map(({ name }) => name)).not.toContain("echo")
+  })
+
   it("a signal while standard input gives nothing", async () => {
     const ended = await bench.run(["upload", "-", "--to", "glance://emb/idle"], {
       stdin: "open",

@@ -13,6 +13,9 @@ import * as ExitCode from "./ExitCode.ts"
 /** Clean-up is given five seconds by the engine; after this long something is stuck. */
 const patienceMs = 7000
 
+/** `timeout` and `npm` hand on a signal that the process group has got already: so close together they are one. */
+const echoMs = 400
+
 export interface Outcome<A> {
   readonly exit: Exit.Exit<A>
   /** The signal that interrupted it. */
@@ -29,6 +32,7 @@ export const run = async <A>(
 ): Promise<Outcome<A>> => {
   let signal: ExitCode.Signal | undefined
   let stopping = false
+  let signalledAt = 0
 
   const leave = () => {
     abandoned(signal)
@@ -42,8 +46,10 @@ export const run = async <A>(
     interrupt()
   }
   const onSignal = (received: ExitCode.Signal) => {
-    if (signal !== undefined) return leave()
+    const now = performance.now()
+    if (signal !== undefined) return now - signalledAt > echoMs ? leave() : undefined
     signal = received
+    signalledAt = now
     stop()
   }
   process.on("SIGINT", onSignal)
