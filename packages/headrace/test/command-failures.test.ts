@@ -1,9 +1,9 @@
-import { open as openFile } from "node:fs/promises"
+import { appendFile, open as openFile } from "node:fs/promises"
 import { join } from "node:path"
 import * as EmbeddedGlance from "@headrace/testkit/EmbeddedGlance"
 import * as EmbeddedKeystone from "@headrace/testkit/EmbeddedKeystone"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { type Bench, open, whenFlowing } from "./support/command.ts"
+import { type Bench, cloud, open, whenFlowing } from "./support/command.ts"
 import { endOf, read } from "./support/events.ts"
 
 describe("what a destination or source does wrong", () => {
@@ -29,6 +29,25 @@ describe("what a destination or source does wrong", () => {
     expect(code).toBe(2)
     expect(endOf(lines)).toMatchObject({ attempts: 0, bytesSent: 0, error: { reason: "UnknownStore", left: "none" } })
     expect(oneLine(stderr)).toMatch(/no store "nowhere"; the stores are: fast: nothing was sent, .*headrace stores/)
+  })
+
+  it("tries that reach nobody: counted in what is told, and no attempt in the receipt", async () => {
+    const upload = async (to: string, retries: number) => {
+      const ended = await bench.run(["upload", "disk.raw", "--to", to, "--json", `--retries=${retries}`])
+      return { ...ended, lines: read(ended.stdout) }
+    }
+    await appendFile(join(bench.folder, "clouds.yaml"), cloud("away", "http://127.0.0.1:1"))
+    const { code, lines } = await upload("glance://away/x", 2)
+    expect(code).toBe(2)
+    expect(lines.filter(({ type }) => type === "retry").map((line) => line["attempt"])).toEqual([1, 2])
+    expect(endOf(lines)).toMatchObject({ attempts: 0, bytesSent: 0, error: { reason: "ConnectionLost", left: "none" } })
+    // The image is made, and the body's connection is cut before its first byte.
+    bench.glance.faults.push(
+      { type: "drop", at: "before", how: "reset" },
+      { type: "answer", at: "before", status: 503 }
+    )
+    const cut = await upload("glance://emb/cut", 1)
+    expect(endOf(cut.lines)).toMatchObject({ attempts: 1, bytesSent: 0, error: { status: 503, left: "none" } })
   })
 
   it("an image that is not there: exit code 2", async () => {

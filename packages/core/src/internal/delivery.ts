@@ -114,7 +114,7 @@ export const run = <RS, RD>(
         if (counted) failures++
         if (failures > settings.retries) return false
         const waitMs = counted ? yield* waitFor(failures, problem.retryAfterMs) : 0
-        yield* job.onRetry({ attempt: Math.max(1, state.attempts), problem, waitMs })
+        yield* job.onRetry({ attempt: counted ? failures : failures + 1, problem, waitMs })
         yield* Effect.sleep(waitMs)
         return true
       })
@@ -129,7 +129,7 @@ export const run = <RS, RD>(
           if (Exit.isSuccess(exit)) return Exit.succeed(exit.value)
           if (Exit.hasInterrupts(exit)) return yield* Effect.interrupt
           const problem = Problem.fromCause(exit.cause)
-          if (problem.status !== undefined) state.attempts++
+          if (refused(problem)) state.attempts++
           if (!(yield* mayRetry(problem, true))) return Exit.fail(problem)
         }
       })
@@ -193,7 +193,7 @@ export const run = <RS, RD>(
       // Whoever refused for want of a token has not looked at the bytes; with a new token it is the same attempt.
       const counted: boolean = !(problem?.reason === "Unauthorized" && !sent && !renewed)
       renewed = !counted
-      if (counted) state.attempts++
+      if (counted && (problem === undefined || sent || refused(problem))) state.attempts++
 
       const next = yield* decide({
         session,
@@ -416,6 +416,9 @@ const verdict = <RS, RD>(
 /** What is left at a destination that failed, after its session has tidied up. */
 export const leave = (session: Session | undefined, keep: boolean): Effect.Effect<Left> =>
   session === undefined ? Effect.succeed("none") : keep ? session.left : session.discard
+
+/** Whether the destination's service answered, with a no. */
+const refused = (problem: Problem.Problem): boolean => problem.status !== undefined && !problem.ofSource
 
 /** Exponential, with jitter, from half a second to half a minute; a service that names a time is taken at its word. */
 const waitFor = (failures: number, retryAfterMs: number | undefined): Effect.Effect<number> =>
