@@ -72,16 +72,19 @@ const live = (output: Output): Progress => {
   let drawnAt = -Infinity
   let ended = false
 
+  /** A terminal that nobody has told its size, as under `docker run -t`, says 0. */
+  const width = (): number => output.columns || 80
+
   /** Back to the start of the first live line, which may have been wrapped by a terminal made narrower. */
   const home = (): string => {
     if (drawn.length === 0) return ""
-    const columns = output.columns ?? 80
+    const columns = width()
     const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(Text.width(line) / columns)), 0)
     return `${rows > 1 ? `\u001b[${rows - 1}A` : ""}\r`
   }
 
   const draw = (now: number) => {
-    const lines = View.lines(view, { columns: Math.max(1, (output.columns ?? 80) - 1), unicode, now })
+    const lines = View.lines(view, { columns: Math.max(1, width() - 1), unicode, now })
     if (lines.length === 0) return
     // One write a frame, each line cleared behind its end: nothing flickers.
     output.write(`${home()}${lines.map((line) => `${line}\u001b[K`).join("\n")}\u001b[J`)

@@ -136,6 +136,19 @@ describe("on a terminal", () => {
     display.end()
   })
 
+  it("takes a terminal that does not know its size for one of 80 columns", () => {
+    const screen = Screen.make(80)
+    const display = Progress.make({ output: { ...screen, columns: 0 } })
+    display.event(start(600 * mebibyte))
+    vi.advanceTimersByTime(250)
+    display.event(progress(300 * mebibyte))
+    settle()
+    expect(screen.raw()).not.toContain("Infinity")
+    expect(screen.rows()[0]).toBe("disk.qcow2 → glance://prod/disk")
+    expect(screen.rows()).toHaveLength(3)
+    display.end()
+  })
+
   it("leaves a clean screen, and the cursor as it was", () => {
     const screen = Screen.make(80)
     screen.write("$ headrace\n")
