@@ -134,6 +134,17 @@ describe("an upload that is stopped", () => {
     }
   )
 
+  it.runIf(existsSync("/dev/full"))("digests and help that cannot be written are no success", async () => {
+    const full = openSync("/dev/full", "w")
+    for (const args of [["sum", "disk.raw"], ["stores", "glance://emb"], ["--help"]]) {
+      expect(await bench.run(args, { stdout: full })).toMatchObject({
+        code: 1,
+        stderr: "headrace: standard output: cannot be written (ENOSPC): what it should have said is lost\n"
+      })
+    }
+    closeSync(full)
+  })
+
   it("whoever reads standard error goes away: the upload goes on", async () => {
     const ended = await bench.run(["upload", "disk.raw", "--to", "glance://emb/deaf", "--progress", "plain"], {
       during: (child) => child.stderr.destroy()

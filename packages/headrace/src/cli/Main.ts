@@ -38,9 +38,16 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   // Nobody reads our messages any more: that is no reason to stop an upload. Of standard output, whoever writes there
   // looks himself; without a listener here, help into a closed pipe would end in a stack trace.
   process.stderr.on("error", () => {})
-  process.stdout.on("error", () => {})
-  const code = await dispatch(await Effect.runPromise(Invocation.parse(args, version())))
-  await Promise.all([written(process.stdout), written(process.stderr)])
+  let lost: string | undefined
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => (lost ??= error.code ?? error.message))
+  const invocation = await Effect.runPromise(Invocation.parse(args, version()))
+  let code = await dispatch(invocation)
+  await written(process.stdout)
+  if (invocation === undefined && lost !== undefined && lost !== "EPIPE") {
+    process.stderr.write(`${ErrorLine.ofOutput(lost)}\n`)
+    code = ExitCode.usage
+  }
+  await written(process.stderr)
   // Not left to the event loop: a standard input that nobody reads to its end would keep the process alive.
   process.exit(code)
 }
@@ -50,6 +57,8 @@ const written = (stream: NodeJS.WriteStream): Promise<void> =>
   new Promise((resolve) => {
     setTimeout(resolve, 1000).unref()
     stream.once("error", () => resolve())
-    if (stream.destroyed || stream.errored !== null) resolve()
-    else stream.write("", () => resolve())
+    // Of an error we hear after the write that brought it has ended.
+    const ended = () => setImmediate(resolve)
+    if (stream.destroyed || stream.errored !== null) ended()
+    else stream.write("", ended)
   })

@@ -41,7 +41,8 @@ export const make = (options: { readonly json: boolean; readonly onGone: () => v
 
     const drained = Effect.callback<void>((resume) => {
       if (closed !== undefined) return resume(Effect.void)
-      const done = () => resume(Effect.void)
+      // Of a file's error we hear after its write has ended.
+      const done = () => setImmediate(() => resume(Effect.void))
       stdout.once("error", done)
       stdout.write("", done)
       return Effect.sync(() => stdout.off("error", done))
@@ -56,6 +57,8 @@ export const make = (options: { readonly json: boolean; readonly onGone: () => v
         sink.stream.write(value as unknown as string)
       },
       flush: Effect.gen(function* () {
+        // A file is written at once: nothing is behind, and its error has not been told yet.
+        yield* drained
         while (closed === undefined && behind()) {
           yield* drained
           if (behind()) yield* Effect.sleep(5)
