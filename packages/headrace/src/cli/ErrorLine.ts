@@ -57,8 +57,19 @@ const advices: Readonly<Record<Reason, string>> = {
   Interrupted: "run it again to upload"
 }
 
-const advice = ({ asked, reason }: Failure): string =>
-  reason === "SourceTooShort" && !asked ? "give --allow-empty if that is meant" : advices[reason]
+/** Where a URL is read, nobody has a cloud or a project. */
+const ofUrl: Partial<Readonly<Record<Reason, string>>> = {
+  Unauthorized: "check the user and password in the URL",
+  Forbidden: "ask for the right to read it",
+  NotFound: "check the URL"
+}
+
+const advice = ({ asked, left, reason, uri }: Failure): string => {
+  if (reason === "SourceTooShort" && !asked) return "give --allow-empty if that is meant"
+  // It takes no second upload, and may hold all that was sent.
+  if (reason === "Interrupted" && left.startsWith("active image")) return "look at it before you run it again"
+  return (/^https?:/i.test(uri) ? ofUrl[reason] : undefined) ?? advices[reason]
+}
 
 /** The line of a failed transfer. */
 export const ofFailure = (failure: Failure): string => {
