@@ -305,6 +305,20 @@ describe("after an unclear end", () => {
     })
   )
 
+  it.live("waits no longer than a quarter of an hour, whatever the store has asked for", () =>
+    Effect.gen(function* () {
+      const steps = [{ failAfter: 0, reason: "Unavailable" as const, retryable: true, retryAfterMs: 1e12 }]
+      const waits: Array<number> = []
+      const onEvent = (event: TransferEvent) => {
+        if (event.type !== "retry") return Effect.void
+        waits.push(event.waitMs)
+        return Effect.interrupt
+      }
+      yield* Effect.exit(run(Script.make({ steps }), { onEvent }))
+      assert.deepStrictEqual(waits, [900_000])
+    })
+  )
+
   it.live("a token renewed before any byte is no attempt, the second refusal in a row is one", () =>
     Effect.gen(function* () {
       const refused = { failAfter: 0, reason: "Unauthorized" as const, retryable: true, clear: true }

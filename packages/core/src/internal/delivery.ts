@@ -420,10 +420,18 @@ export const leave = (session: Session | undefined, keep: boolean): Effect.Effec
 /** Whether the destination's service answered, with a no. */
 const refused = (problem: Problem.Problem): boolean => problem.status !== undefined && !problem.ofSource
 
+/** A service that asks for more is asked sooner: nobody wants an upload that sleeps for days. */
+const longestWaitMs = 900_000
+
 /** Exponential, with jitter, from half a second to half a minute; a service that names a time is taken at its word. */
 const waitFor = (failures: number, retryAfterMs: number | undefined): Effect.Effect<number> =>
   Effect.map(Random.next, (random) =>
-    Math.round(Math.max(retryAfterMs ?? 0, Math.min(30_000, 500 * 2 ** (failures - 1)) * (0.75 + random / 2)))
+    Math.round(
+      Math.max(
+        Math.min(longestWaitMs, retryAfterMs ?? 0),
+        Math.min(30_000, 500 * 2 ** (failures - 1)) * (0.75 + random / 2)
+      )
+    )
   )
 
 /** Tidies up after an interruption, within the time that a person waits after Ctrl-C. */
