@@ -3,7 +3,6 @@ import { truncateSync, writeFileSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { type Bench, cloudAt, headrace, type Row, runInTurns } from "../bench.ts"
-import { median } from "../measure.ts"
 
 export const memory = async (bench: Bench): Promise<void> => {
   const big = join(bench.folder, "sparse")
@@ -20,18 +19,17 @@ export const memory = async (bench: Bench): Promise<void> => {
     row(`${bench.gib} GiB, \`--memory 16MiB\``, bench.file, "--memory", "16MiB")
   ]
   try {
-    // Of 16 GiB one round takes a minute, and they differ by little.
-    const rounds = Math.min(3, bench.rounds)
-    const all = await runInTurns(bench, rows, { rounds, warmUp: false })
+    // 16 GiB take a minute, and runs differ by little.
+    const all = await runInTurns(bench, rows, { rounds: 1, warmUp: false })
     bench.say(
       "",
-      `### Memory of \`headrace upload\`, sha512, median of ${rounds}`,
+      "### Memory of `headrace upload`, sha512, one run each",
       "",
       "| what | RSS of the process tree, MiB, at most |",
       "|---|---|"
     )
     for (const [index, { name }] of rows.entries()) {
-      bench.say(`| ${name} | ${(median(all[index]!.map((one) => one.rssTree)) / 1024).toFixed(0)} |`)
+      bench.say(`| ${name} | ${(all[index]![0]!.rssTree / 1024).toFixed(0)} |`)
     }
   } finally {
     await rm(big)
