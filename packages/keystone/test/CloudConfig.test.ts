@@ -265,6 +265,11 @@ describe("legacy and misplaced keys", () => {
         userDomainId: "u",
         projectDomainId: "d"
       })
+      assert.deepStrictEqual(yield* auth("domain_id: d\nauth: {project_name: p}"), {
+        projectName: "p",
+        userDomainId: "d",
+        projectDomainId: "d"
+      })
       assert.deepStrictEqual(yield* auth("domain_name: d\nauth: {username: u}"), { username: "u", domainName: "d" })
     })
   )
@@ -358,6 +363,18 @@ describe("OS_* variables", () => {
         assert.strictEqual(found.services["image"]?.endpoint, "https://image")
         assert.isFalse(found.tls.verify)
       }
+    })
+  )
+
+  it.effect("OS_DOMAIN_NAME beside a project is the user's domain and the project's, and no scope", () =>
+    Effect.gen(function* () {
+      const found = yield* shown({ env: { OS_USERNAME: "u", OS_PROJECT_NAME: "p", OS_DOMAIN_NAME: "d" } }, "envvars")
+      assert.deepStrictEqual(found.auth, {
+        username: "u",
+        projectName: "p",
+        userDomainName: "d",
+        projectDomainName: "d"
+      })
     })
   )
 

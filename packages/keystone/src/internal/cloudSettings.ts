@@ -98,7 +98,7 @@ const readAuth = (merged: Section): AuthOptions => {
   if (hasProject) {
     // A domain said once is the user's and the project's, and no scope of its own.
     for (const [domain, keys] of sharedDomains) {
-      for (const key of keys) found[key] ??= text(inside[domain])
+      for (const key of keys) found[key] ??= found[domain]
       found[domain] = undefined
     }
   }
