@@ -225,6 +225,20 @@ auth: {username: u, auth_url: https://both}`)
     })
   )
 
+  it.effect("a region's value of nothing leaves the cloud's, and a setting beside values is an error", () =>
+    Effect.gen(function* () {
+      const empty = cloud("interface: admin\nregions: [{name: A, values: {interface: , auth: , region_name: }}]")
+      const found = yield* shown({ files: { "/work/clouds.yaml": empty } }, "prod")
+      assert.deepStrictEqual(found.interfaces, ["admin"])
+      assert.strictEqual(found.region, "A")
+      const stray = cloud("regions: [{name: A, interface: admin}]")
+      assert.include(
+        yield* message({ files: { "/work/clouds.yaml": stray } }, "prod"),
+        'regions: A: interface must be under "values"'
+      )
+    })
+  )
+
   it.effect("region_name may be a list or a text with commas", () =>
     Effect.gen(function* () {
       for (const text of ["region_name: R1,R2", "region_name: [R1, R2]"]) {

@@ -79,7 +79,12 @@ export const regions = (own: Section, profile: Section): ReadonlyArray<Region> |
       for (const item of value) {
         if (typeof item === "string") list.push({ name: item, values: {} })
         else if (isSection(item) && typeof item["name"] === "string") {
-          list.push({ name: item["name"], values: section(item["values"]) })
+          // A setting beside `values` would have no effect.
+          const stray = Object.keys(item).find((name) => name !== "name" && name !== "values")
+          if (stray !== undefined) return `${key}: ${item["name"]}: ${stray} must be under "values"`
+          // A value of nothing does not take the cloud's own away.
+          const values = Object.entries(section(item["values"])).filter(([, given]) => given !== null)
+          list.push({ name: item["name"], values: Object.fromEntries(values) })
         } else return `an entry of ${key} must be a name, or a mapping with "name" and "values"`
       }
       if (list.length > 0) return list
