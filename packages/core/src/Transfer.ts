@@ -22,6 +22,7 @@ import * as Digest from "./Digest.ts"
 import type { Counters } from "./internal/attempt.ts"
 import * as Delivery from "./internal/delivery.ts"
 import * as Entry from "./internal/entry.ts"
+import * as Opening from "./internal/opening.ts"
 import * as Problem from "./internal/problem.ts"
 import * as Uuid from "./internal/uuid.ts"
 import * as Watch from "./internal/watch.ts"
@@ -129,10 +130,10 @@ const prepare = <RS, RD>(options: Options<RS, RD>) =>
     }
     const read = Effect.gen(function* () {
       const info = yield* source.info
-      if (info.size === 0 && options.allowEmpty !== true) return yield* Delivery.emptySource(source.uri)
-      const first = yield* Delivery.openFirst(source, info, options.retries ?? defaultRetries)
+      if (info.size === 0 && options.allowEmpty !== true) return yield* Opening.emptySource(source.uri)
+      const first = yield* Opening.openFirst(source, info, options.retries ?? defaultRetries)
       const size = info.size ?? first.wholeSize
-      if (size === 0 && options.allowEmpty !== true) return yield* Delivery.emptySource(source.uri)
+      if (size === 0 && options.allowEmpty !== true) return yield* Opening.emptySource(source.uri)
       const hints: Hints = source.hints === undefined ? {} : yield* source.hints
       const content: Content = {
         size,

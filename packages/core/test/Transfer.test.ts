@@ -505,7 +505,7 @@ describe("the source's own errors", () => {
         const script = Script.make({})
         const error = failure(yield* run(script, { source: reporting(digests) }))
         assert.strictEqual(error.reason._tag, "SourceMismatch")
-        assert.match(error.message, /^the \w+ of what was read is [0-9a-f]+, the source's service says 00$/)
+        assert.match(error.message, /^the source's \w+ is [0-9a-f]+, its service says 00$/)
         assert.isUndefined(script.log.object)
       }
       // One is enough, and what cannot be computed is nothing to go by.

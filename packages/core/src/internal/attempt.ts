@@ -68,32 +68,22 @@ export const checkUnchanged = <R>(source: Source<R>, info: Info): Effect.Effect<
         )
   })
 
-const checkExpected = (uri: string, digests: Digest.Digests, expect: Digest.Digests) => {
-  const wrong = Digest.algorithms.find((a) => expect[a] !== undefined && expect[a]!.toLowerCase() !== digests[a])
+/** Fails with `SourceMismatch` at the first digest that is not the one that `whose` names. */
+const checkDigests = (uri: string, digests: Digest.Digests, claimed: Digest.Digests, whose: string) => {
+  const wrong = Digest.algorithms.find((a) => claimed[a] !== undefined && claimed[a]!.toLowerCase() !== digests[a])
   return wrong === undefined
     ? Effect.void
     : Effect.fail(
         SourceError.make("SourceMismatch", {
           uri,
-          message: `the source's ${wrong} is ${digests[wrong]}, expected ${expect[wrong]}`
+          message: `the source's ${wrong} is ${digests[wrong]}, ${whose} ${claimed[wrong]}`
         })
       )
 }
 
-/** Bytes that are not those which the source's own service has are damaged on their way, or in its store. */
-const checkReported = (uri: string, digests: Digest.Digests, reported: Digest.Digests) => {
-  const wrong = Digest.algorithms.find(
-    (a) => digests[a] !== undefined && reported[a] !== undefined && reported[a]!.toLowerCase() !== digests[a]
-  )
-  return wrong === undefined
-    ? Effect.void
-    : Effect.fail(
-        SourceError.make("SourceMismatch", {
-          uri,
-          message: `the ${wrong} of what was read is ${digests[wrong]}, the source's service says ${reported[wrong]}`
-        })
-      )
-}
+/** Of what the source's service reports, what was computed: one algorithm is enough. */
+const comparable = (reported: Digest.Digests, digests: Digest.Digests): Digest.Digests =>
+  Object.fromEntries(Object.entries(reported).filter(([name]) => name in digests))
 
 /** A source without a size may come back with less: a stream that was used up, even with nothing. */
 const checkSeen = (uri: string, read: number, seen: number) =>
@@ -129,7 +119,11 @@ export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | S
       }),
       Digest.tapWith(hashing, (all) => {
         digests = all
-        return Effect.andThen(checkExpected(source.uri, all, expect), checkReported(source.uri, all, options.reported))
+        return Effect.andThen(
+          checkDigests(source.uri, all, expect, "expected"),
+          // Bytes that are not those which the source's own service has are damaged on their way, or in its store.
+          checkDigests(source.uri, all, comparable(options.reported, all), "its service says")
+        )
       }),
       Guard.holdLast,
       Bandwidth.shape(options.bandwidth)

@@ -6,19 +6,18 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { BlockPool } from "../BlockPool.ts"
 import type { Node } from "../Bandwidth.ts"
 import { type Algorithm, algorithms, type Digests } from "../Digest.ts"
 import type * as Receipt from "../Receipt.ts"
 import type { Info, Source } from "../Source.ts"
-import * as SourceError from "../SourceError.ts"
 import type { Content, Inspection, Left, Session, Store, StoredObject } from "../Store.ts"
 import * as Attempt from "./attempt.ts"
 import { judge } from "./judge.ts"
 import * as Problem from "./problem.ts"
 import * as Reading from "./reading.ts"
+import { waitFor } from "./retryDelay.ts"
 import * as Verify from "./verify.ts"
 
 export interface Settings {
@@ -233,27 +232,6 @@ const computed = (wanted: ReadonlyArray<Algorithm>, settings: Settings): Readonl
   return [...all]
 }
 
-/**
- * The first opening of a source, before a store is asked. What may help is tried again as later: the bytes that are
- * looked at first are no different from the others.
- */
-export const openFirst = <R>(
-  source: Source<R>,
-  info: Info,
-  retries: number
-): Effect.Effect<Reading.Reading, SourceError.SourceError, R | BlockPool | Scope.Scope> =>
-  Effect.gen(function* () {
-    let opening: Effect.Effect<Reading.Reading, SourceError.SourceError, R | BlockPool | Scope.Scope> =
-      Reading.open(source)
-    for (let failures = 1; ; failures++) {
-      const result = yield* Effect.result(opening)
-      if (result._tag === "Success") return result.success
-      if (!result.failure.retryable || !source.replayable || failures > retries) return yield* result.failure
-      yield* Effect.sleep(yield* waitFor(failures, undefined))
-      opening = Effect.andThen(Attempt.checkUnchanged(source, info), Reading.open(source))
-    }
-  })
-
 /** Looks at the object after an attempt, and decides from what is there, not from the error alone. */
 const decide = (input: {
   readonly session: Session
@@ -420,27 +398,9 @@ export const leave = (session: Session | undefined, keep: boolean): Effect.Effec
 /** Whether the destination's service answered, with a no. */
 const refused = (problem: Problem.Problem): boolean => problem.status !== undefined && !problem.ofSource
 
-/** A service that asks for more is asked sooner: nobody wants an upload that sleeps for days. */
-const longestWaitMs = 900_000
-
-/** Exponential, with jitter, from half a second to half a minute; a service that names a time is taken at its word. */
-const waitFor = (failures: number, retryAfterMs: number | undefined): Effect.Effect<number> =>
-  Effect.map(Random.next, (random) =>
-    Math.round(
-      Math.max(
-        Math.min(longestWaitMs, retryAfterMs ?? 0),
-        Math.min(30_000, 500 * 2 ** (failures - 1)) * (0.75 + random / 2)
-      )
-    )
-  )
-
 /** Tidies up after an interruption, within the time that a person waits after Ctrl-C. */
 export const abandon = (session: Session | undefined, keep: boolean, uri: string): Effect.Effect<Left> =>
   Effect.map(
     Effect.timeoutOption(Effect.interruptible(leave(session, keep)), 4500),
     Option.getOrElse(() => `unknown ${uri}`)
   )
-
-/** An empty source is hardly ever meant. */
-export const emptySource = (uri: string) =>
-  SourceError.make("SourceTooShort", { uri, message: "the source is empty (0 bytes)" })

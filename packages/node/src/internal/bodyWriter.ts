@@ -110,6 +110,7 @@ export class BodyWriter {
       return this.#pending < outstanding ? Effect.void : this.#below(outstanding)
     }
     const takeAll = (pieces: ReadonlyArray<Piece>) => {
+      // As nearly all come; no others would be left to give back.
       if (pieces.length === 1) return take(pieces[0]!)
       let next = 0
       return Effect.onExit(
