@@ -9,7 +9,7 @@ import { say } from "./lock.mjs"
 import { isBuilt, prepare } from "./prepare.mjs"
 
 const project = "packages/headrace"
-const command = path.join(root, project, "dist", "bin.js")
+const command = path.join(root, project, "dist", "command", "headrace.js")
 
 const start = async () => {
   if (isNewEnough()) {

@@ -29,9 +29,13 @@ const entrypoints = (manifest, contents) =>
       .map((file) => `./${file.slice("dist/".length, -".js".length)}`)
   })
 
+// the command's folder is written anew by each build
+const isCommand = (file) => /^dist\/command\/[\w.-]+\.(js|txt)$/.test(file)
+
 const strangers = (contents) => {
   const sources = new Set(contents.filter((file) => file.startsWith("src/")).map((file) => file.replace(/\.ts$/, "")))
   return contents.filter((file) => {
+    if (isCommand(file)) return false
     if (!file.startsWith("dist/")) return !/^(src\/.*\.ts|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)
     const module = /^dist\/(.*?)(\.d)?\.(js|ts)(\.map)?$/.exec(file)?.[1]
     return module === undefined || !sources.has(`src/${module}`)

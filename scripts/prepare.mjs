@@ -15,10 +15,10 @@ export const environment = () => ({
   PATH: [brought.bin, path.join(root, "node_modules", ".bin"), process.env.PATH].join(path.delimiter)
 })
 
-/** Runs a development tool, its output on stderr. */
-const tool = (command, args) =>
+/** Runs a development tool, its output on stderr, or only what it says there. */
+const tool = (command, args, stdout = 2) =>
   new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, env: environment(), stdio: ["ignore", 2, 2] })
+    const child = spawn(command, args, { cwd: root, env: environment(), stdio: ["ignore", stdout, 2] })
     child.once("error", reject)
     child.once("exit", (code, signal) =>
       code === 0 ? resolve() : reject(new Error(`${command} ${args.join(" ")} ended with ${signal ?? code}`))
@@ -73,17 +73,22 @@ const installIfNeeded = async () => {
   writeStamp("installed", signature)
 }
 
+/** Beside its modules, this one's command is built as one program. */
+const commandProject = "packages/headrace"
+const bundling = "rolldown.config.mjs"
+
 const sources = () => [
   ...manifests(),
   path.join(root, "tsconfig.base.json"),
   path.join(root, "tsconfig.json"),
+  path.join(root, commandProject, bundling),
   ...folders().flatMap((folder) => [path.join(folder, "tsconfig.json"), path.join(folder, "src")])
 ]
 
 // the compiler does not look whether what it wrote is still there
 const outputs = () =>
-  folders()
-    .filter((folder) => fs.existsSync(path.join(folder, "dist")))
+  [...folders().map((folder) => path.join(folder, "dist")), path.join(root, commandProject, "dist", "command")]
+    .filter((output) => fs.existsSync(output))
     .join(" ")
 
 const stampOf = (project) => `built-${project.replace(/\W+/g, "-")}`
@@ -91,6 +96,18 @@ const stampOf = (project) => `built-${project.replace(/\W+/g, "-")}`
 /** Has nothing changed since this project was built? */
 export const isBuilt = (project) =>
   fs.existsSync(brought.node) && isCurrent(stampOf(project), `${measure(sources())} ${outputs()}`)
+
+const build = async (project) => {
+  const measured = measure(sources())
+  say(project === "." ? "building" : `building ${project}`)
+  await tool("tsc", ["-b", project])
+  const withCommand = project === "." || project === commandProject
+  if (withCommand) await tool("rolldown", ["--config", path.join(commandProject, bundling)], "ignore")
+  const signature = `${measured} ${outputs()}`
+  writeStamp(stampOf(project), signature)
+  // or the first call of the command would build it again, beside others that run it
+  if (withCommand) writeStamp(stampOf(commandProject), signature)
+}
 
 /**
  * Brings Node and pnpm, installs the dependencies, and builds the project (`packages/headrace`, `apps/demo`, `.` for
@@ -103,9 +120,6 @@ export const prepare = async (project) => {
     if (project === undefined) return
     // everything is more than these sources, the tests too, and the compiler itself knows what is new
     if (project !== "." && isBuilt(project)) return
-    const measured = measure(sources())
-    say(project === "." ? "building" : `building ${project}`)
-    await tool("tsc", ["-b", project])
-    writeStamp(stampOf(project), `${measured} ${outputs()}`)
+    await build(project)
   })
 }

@@ -36,6 +36,8 @@ const makeCheckout = async (): Promise<string> => {
   await write(`.tools/pnpm-${version}/node_modules/pnpm/bin/pnpm.mjs`, "")
   await symlink(process.execPath, join(root, ".tools/bin/node"))
   await write("node_modules/.bin/tsc", '#!/bin/sh\ncd "$2" && mkdir -p dist && cp src/bin.js dist/\n', 0o755)
+  const bundle = "cd packages/headrace/dist && mkdir -p command && cp bin.js command/headrace.js"
+  await write("node_modules/.bin/rolldown", `#!/bin/sh\n${bundle}\n`, 0o755)
   return root
 }
 

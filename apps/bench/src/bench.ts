@@ -34,7 +34,7 @@ export interface Row {
 /** The command as it is installed. */
 export const headrace: ReadonlyArray<string> = [
   process.execPath,
-  fileURLToPath(new URL("../../../packages/headrace/dist/bin.js", import.meta.url))
+  fileURLToPath(new URL("../../../packages/headrace/dist/command/headrace.js", import.meta.url))
 ]
 
 export const peer = (name: string): string => fileURLToPath(new URL(`../peers/${name}`, import.meta.url))

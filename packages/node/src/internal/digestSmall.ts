@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 const hashes = new Map<Algorithm, Promise<WasmAlgorithm.WasmHash>>()
 
 const make = (algorithm: Algorithm): Promise<WasmAlgorithm.WasmHash> => {
-  const made = hashes.get(algorithm) ?? WasmAlgorithm.makeAlone(algorithm, (module) => import(module))
+  const made = hashes.get(algorithm) ?? WasmAlgorithm.make(algorithm)
   hashes.set(algorithm, made)
   return made
 }

@@ -37,7 +37,7 @@ const open = async (state: Uint8Array | undefined): Promise<Hashing> => {
       reusable: undefined
     }
   }
-  const hash = idle.pop() ?? (await WasmAlgorithm.makeAlone(algorithm, (module) => import(module)))
+  const hash = idle.pop() ?? (await WasmAlgorithm.make(algorithm))
   hash.init()
   if (state !== undefined) hash.load(state)
   return { update: hash.update, digest: hash.digest, save: hash.save, reusable: hash }
