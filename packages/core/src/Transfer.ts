@@ -129,9 +129,10 @@ const prepare = <RS, RD>(options: Options<RS, RD>) =>
       )
     }
     const read = Effect.gen(function* () {
-      const info = yield* source.info
+      const retries = options.retries ?? defaultRetries
+      const info = yield* Opening.look(source, retries)
       if (info.size === 0 && options.allowEmpty !== true) return yield* Opening.emptySource(source.uri)
-      const first = yield* Opening.openFirst(source, info, options.retries ?? defaultRetries)
+      const first = yield* Opening.openFirst(source, info, retries)
       const size = info.size ?? first.wholeSize
       if (size === 0 && options.allowEmpty !== true) return yield* Opening.emptySource(source.uri)
       const hints: Hints = source.hints === undefined ? {} : yield* source.hints

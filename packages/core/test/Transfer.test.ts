@@ -388,6 +388,38 @@ describe("the source's own errors", () => {
     })
   )
 
+  it.live("a service that answers 'later' at the first look is asked again, one that cannot be reached is not", () =>
+    Effect.gen(function* () {
+      const failing = (times: number, status: number | undefined) => {
+        const looks = { count: 0 }
+        const info = Effect.suspend(() =>
+          ++looks.count > times
+            ? Effect.succeed({ size: bytes.byteLength, identity: "a" })
+            : Effect.fail(
+                SourceError.make("Unavailable", {
+                  uri: "test:source",
+                  message: "not now",
+                  retryable: true,
+                  ...(status === undefined ? undefined : { status })
+                })
+              )
+        )
+        return { looks, info }
+      }
+      const away = failing(1, 503)
+      ok(yield* run(Script.make({}), { source: source({ info: away.info }) }))
+      const unreachable = failing(1, undefined)
+      const script = Script.make({})
+      const error = failure(yield* run(script, { source: source({ info: unreachable.info }) }))
+      assert.strictEqual(error.reason._tag, "Unavailable")
+      assert.strictEqual(unreachable.looks.count, 1)
+      const never = failing(9, 503)
+      assert.strictEqual(failure(yield* run(script, { source: source({ info: never.info }), retries: 1 })).status, 503)
+      assert.strictEqual(never.looks.count, 2)
+      assert.deepStrictEqual(script.log.calls, [])
+    })
+  )
+
   for (const [reason, over] of [
     ["SourceTooShort", { size: bytes.byteLength + 1 }],
     ["SourceTooLong", { size: bytes.byteLength - 1 }]

@@ -11,6 +11,21 @@ import * as Reading from "./reading.ts"
 import { waitFor } from "./retryDelay.ts"
 
 /**
+ * The first look at a source. A service that answers "later" is asked again; one that cannot be reached is more often
+ * misspelt than away, and whoever waits for it would like to know at once.
+ */
+export const look = <R>(source: Source<R>, retries: number): Effect.Effect<Info, SourceError.SourceError, R> =>
+  Effect.gen(function* () {
+    for (let failures = 1; ; failures++) {
+      const result = yield* Effect.result(source.info)
+      if (result._tag === "Success") return result.success
+      const { retryable, status } = result.failure
+      if (!retryable || status === undefined || failures > retries) return yield* result.failure
+      yield* Effect.sleep(yield* waitFor(failures, undefined))
+    }
+  })
+
+/**
  * The first opening of a source, before a store is asked. What may help is tried again as later: the bytes that are
  * looked at first are no different from the others.
  */
