@@ -141,6 +141,8 @@ export interface Session {
   readonly recreate: Effect.Effect<void, StoreError>
   /** Whether the object was made by this session, which may therefore delete it. */
   readonly owned: Effect.Effect<boolean>
+  /** The object's URI as far as it is known, without asking: where to look when the store cannot say what is left. */
+  readonly location: Effect.Effect<string>
   /** Deletes what this session made, and says what is left. An object that was given is left. */
   readonly discard: Effect.Effect<Left>
   /** What exists now, as far as it can be asked. Deletes nothing. */

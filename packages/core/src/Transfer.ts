@@ -254,13 +254,13 @@ export const run = <RS = never, RD = never>(
       return yield* Effect.onExit(body, (exit) =>
         Exit.isFailure(exit) && Exit.hasInterrupts(exit)
           ? Effect.gen(function* () {
-              const left = yield* Delivery.abandon(state.session, options.keepFailed ?? false, stores[0]?.uri ?? "")
+              const left = yield* Delivery.abandon(state.session, options.keepFailed ?? false)
               const problem = Problem.make("Interrupted", "interrupted", { clear: false })
               yield* conclude({ _tag: "Bad", problem, left, object: undefined }, true)
             })
           : // A defect, of whoever is told of events for instance: it passes, but leaves nothing behind.
             Exit.isFailure(exit) && Exit.hasDies(exit) && !concluded
-            ? Delivery.abandon(state.session, options.keepFailed ?? false, stores[0]?.uri ?? "")
+            ? Delivery.abandon(state.session, options.keepFailed ?? false)
             : Effect.void
       )
     })

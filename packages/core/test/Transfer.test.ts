@@ -664,7 +664,7 @@ describe("interruption", () => {
       yield* Fiber.interrupt(fiber)
       const last = events.at(-1)
       if (last?.type !== "receipt") return assert.fail("no receipt")
-      assert.strictEqual(last.destinations[0]!.error?.left, "unknown script://store/object")
+      assert.strictEqual(last.destinations[0]!.error?.left, "unknown script://store/object/new-1")
     })
   )
 })

@@ -101,7 +101,7 @@ export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transpo
       Effect.gen(function* () {
         const { api, site } = yield* signIn(options)
         const wanted = wantedOf(yield* site.hash)
-        return Session.make(api, site, { uri, image: options, content, wanted })
+        return Session.make(api, site, { uri, cloud: GlanceAccess.nameOf(options), image: options, content, wanted })
       })
     )
 

@@ -177,7 +177,7 @@ const table: ReadonlyArray<Row> = [
     ],
     transfer: { answerMs: 300 },
     reason: "ConnectionLost",
-    left: /^unknown glance:/,
+    left: /^unknown glance:\/\/[^/]+\/[0-9a-f-]{36}$/,
     uploads: 1
   },
   {

@@ -399,8 +399,13 @@ export const leave = (session: Session | undefined, keep: boolean): Effect.Effec
 const refused = (problem: Problem.Problem): boolean => problem.status !== undefined && !problem.ofSource
 
 /** Tidies up after an interruption, within the time that a person waits after Ctrl-C. */
-export const abandon = (session: Session | undefined, keep: boolean, uri: string): Effect.Effect<Left> =>
-  Effect.map(
-    Effect.timeoutOption(Effect.interruptible(leave(session, keep)), 4500),
-    Option.getOrElse(() => `unknown ${uri}`)
-  )
+export const abandon = (session: Session | undefined, keep: boolean): Effect.Effect<Left> =>
+  session === undefined
+    ? Effect.succeed("none")
+    : Effect.flatMap(
+        Effect.timeoutOption(Effect.interruptible(leave(session, keep)), 4500),
+        Option.match({
+          onSome: Effect.succeed,
+          onNone: () => Effect.map(session.location, (uri) => `unknown ${uri}`)
+        })
+      )

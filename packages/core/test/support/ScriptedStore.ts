@@ -161,6 +161,7 @@ export const make = (options: {
       return Effect.void
     }),
     owned: Effect.sync(() => !given),
+    location: Effect.sync(() => `${uri}/${log.object?.id ?? ""}`),
     discard: Effect.suspend(() => {
       log.calls.push("discard")
       if (given) return left

@@ -33,6 +33,8 @@ interface State {
 
 export interface Options {
   readonly uri: string
+  /** The cloud's name in URIs. */
+  readonly cloud: string
   readonly image: ImageOptions
   readonly content: Content
   readonly wanted: ReadonlyArray<Algorithm>
@@ -42,7 +44,7 @@ export interface Options {
 const looks = 4
 const lookEveryMs = 300
 
-export const make = (api: Api, site: Site, { content, image: options, uri, wanted }: Options): Session => {
+export const make = (api: Api, site: Site, { cloud, content, image: options, uri, wanted }: Options): Session => {
   const given = options.id !== undefined
   const state: State = { id: options.id, made: "no", ready: undefined, refused: false }
 
@@ -140,12 +142,14 @@ export const make = (api: Api, site: Site, { content, image: options, uri, wante
     Effect.map(inspected, (record) => (record === undefined ? ({ _tag: "Absent" } as const) : Image.inspection(record)))
   )
 
+  const location = Effect.sync(() => (state.id === undefined ? uri : `glance://${cloud}/${state.id}`))
+
   const left: Effect.Effect<Left> = Effect.suspend(() =>
     !given && state.made === "no"
       ? Effect.succeed("none")
-      : Effect.match(inspected, {
-          onSuccess: (record): Left => (record === undefined ? "none" : `${record.status} image ${record.id}`),
-          onFailure: (): Left => `unknown ${uri}`
+      : Effect.matchEffect(inspected, {
+          onSuccess: (record) => Effect.succeed(record === undefined ? "none" : `${record.status} image ${record.id}`),
+          onFailure: () => Effect.map(location, (where) => `unknown ${where}`)
         })
   )
 
@@ -306,6 +310,7 @@ export const make = (api: Api, site: Site, { content, image: options, uri, wante
     checkPlace,
     recreate,
     owned: Effect.sync(() => state.made !== "no"),
+    location,
     discard,
     left,
     seal,
