@@ -98,6 +98,8 @@ export interface Hashing {
 export interface HasherService {
   /** A name for receipts and progress: `hash-wasm`, `node:crypto`. */
   readonly provider: string
+  /** Who computes one algorithm, where the provider leaves some to others. */
+  readonly providerOf?: (algorithm: Algorithm) => string
   /** Whether states can be saved and resumed. */
   readonly resumable: boolean
   /** Starts hashers, from the beginning or from a saved state. */

@@ -231,7 +231,7 @@ export const run = <RS = never, RD = never>(
               keepFailed: options.keepFailed ?? false
             },
             first,
-            computedBy: hasher.provider,
+            hasher,
             counters,
             onRetry: ({ attempt, problem, waitMs }) =>
               emit({

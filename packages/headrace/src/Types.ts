@@ -106,7 +106,7 @@ export interface Destination {
     readonly level: "transfer" | "source" | "destination"
     /** The digests that were compared and were equal. */
     readonly compared: ReadonlyArray<string>
-    /** Who computed ours. */
+    /** Who computed ours: `hash-wasm`, `node:crypto`; both, with what is whose: `node:crypto, hash-wasm (blake3)`. */
     readonly computedBy: string
   }
   readonly notes?: ReadonlyArray<string>

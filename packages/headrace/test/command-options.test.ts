@@ -146,6 +146,8 @@ describe("options of upload", () => {
   it("--hasher native is node:crypto, wasm is hash-wasm", async () => {
     const native = await upload("--hasher", "native")
     expect(endOf(native.lines)).toMatchObject({ status: "verified", proof: { computedBy: "node:crypto" } })
+    const both = await upload("--hasher", "native", "--digest", "blake3,sha256")
+    expect(endOf(both.lines)).toMatchObject({ proof: { computedBy: "node:crypto, hash-wasm (blake3)" } })
     const wasm = await upload("--hasher", "wasm")
     expect(endOf(wasm.lines)).toMatchObject({ status: "verified", proof: { computedBy: "hash-wasm" } })
   })

@@ -8,6 +8,7 @@
  */
 import { createHash } from "node:crypto"
 import { Hasher, type Algorithm, type HasherService } from "@headrace/core/Digest"
+import * as WasmHasher from "@headrace/core/WasmHasher"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -26,6 +27,7 @@ const native: ReadonlySet<Algorithm> = new Set(["md5", "sha1", "sha256", "sha512
 export const make: Effect.Effect<HasherService, never, Scope.Scope> = Effect.map(Pool.make, (pool) =>
   service(pool, {
     provider: "node:crypto",
+    providerOf: (algorithm) => (native.has(algorithm) ? "node:crypto" : WasmHasher.provider),
     resumable: false,
     engine: (algorithm) => (native.has(algorithm) ? "native" : "wasm"),
     hash: (algorithm, bytes) =>

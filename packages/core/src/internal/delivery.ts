@@ -9,11 +9,12 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { BlockPool } from "../BlockPool.ts"
 import type { Node } from "../Bandwidth.ts"
-import { type Algorithm, algorithms, type Digests } from "../Digest.ts"
+import { type Algorithm, algorithms, type Digests, type HasherService } from "../Digest.ts"
 import type * as Receipt from "../Receipt.ts"
 import type { Info, Source } from "../Source.ts"
 import type { Content, Inspection, Left, Session, Store, StoredObject } from "../Store.ts"
 import * as Attempt from "./attempt.ts"
+import { computedBy } from "./computedBy.ts"
 import { judge } from "./judge.ts"
 import * as Problem from "./problem.ts"
 import * as Reading from "./reading.ts"
@@ -41,7 +42,7 @@ export interface Job<RS, RD> {
   readonly settings: Settings
   /** The reading whose first bytes were looked at; it is the first attempt's. */
   readonly first: Reading.Reading
-  readonly computedBy: string
+  readonly hasher: HasherService
   readonly counters: Attempt.Counters
   readonly onRetry: (retry: { attempt: number; problem: Problem.Problem; waitMs: number }) => Effect.Effect<void>
 }
@@ -387,7 +388,7 @@ const verdict = <RS, RD>(
       _tag: "Good",
       status: compared.length > 0 ? "verified" : "stored",
       object,
-      proof: { level: job.settings.verify, compared, computedBy: job.computedBy }
+      proof: { level: job.settings.verify, compared, computedBy: computedBy(job.hasher, content.digests) }
     }
   })
 

@@ -20,6 +20,7 @@ const smallBytes = 128 * 1024
 
 export interface Options {
   readonly provider: string
+  readonly providerOf?: (algorithm: Algorithm) => string
   readonly resumable: boolean
   readonly engine: (algorithm: Algorithm) => Engine
   /** Hashes a few bytes on the calling thread. */
@@ -35,6 +36,7 @@ interface Seat {
 
 export const service = (pool: Pool, options: Options): HasherService => ({
   provider: options.provider,
+  ...(options.providerOf === undefined ? undefined : { providerOf: options.providerOf }),
   resumable: options.resumable,
   start: Effect.fnUntraced(function* (wanted, from) {
     const algorithms = [...new Set(wanted)]
