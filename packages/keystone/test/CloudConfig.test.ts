@@ -176,6 +176,43 @@ public-clouds:
     })
   )
 
+  it.effect("names in braces are replaced in auth_url and in all settings beside auth, and in no secret", () =>
+    Effect.gen(function* () {
+      const names = cloud(
+        [
+          'auth: {auth_url: "https://{region_name}.k", username: "u-{site}", password: "https://{region_name}"}',
+          "token: t-{site}",
+          "site: S",
+          "host: i.{site}",
+          "region_name: R1",
+          "cacert: /{region_name}.pem",
+          "image_endpoint_override: https://{host}/{region_name}",
+          "image_service_name: glance-{site}-{token}",
+          'image_interface: "{end}"',
+          "end: admin"
+        ].join("\n")
+      )
+      const found = yield* shown({ files: { "/work/clouds.yaml": names, "/R1.pem": "CA" } }, "prod")
+      assert.deepStrictEqual(found.auth, {
+        authUrl: "https://R1.k",
+        username: "u-{site}",
+        password: "https://{region_name}",
+        token: "t-{site}"
+      })
+      assert.deepStrictEqual(found.tls, { verify: true, ca: "CA" })
+      assert.deepStrictEqual(found.services["image"], {
+        endpoint: "https://i.S/R1",
+        name: "glance-S-{token}",
+        interfaces: ["admin"]
+      })
+      const nowhere = cloud('auth: {auth_url: "https://k{region_name}"}')
+      assert.strictEqual(
+        (yield* shown({ files: { "/work/clouds.yaml": nowhere } }, "prod")).auth["authUrl"],
+        "https://k"
+      )
+    })
+  )
+
   it.effect("an unknown one is an error only when the cloud lacks its auth_url", () =>
     Effect.gen(function* () {
       const files = { "/work/clouds.yaml": cloud("profile: nobody\nauth: {username: u}") }

@@ -15,15 +15,25 @@ export interface CloudSettings {
   readonly tls: TlsSettings
 }
 
-/** Replaces `{region_name}` and the like in the cloud's own texts, as profiles use it in their URLs. */
+/**
+ * Replaces `{region_name}` and the like, as profiles use it: in `auth_url` and in whatever is no option of `auth`. No
+ * option of `auth` is put in: it may be a secret.
+ */
 export const expandNames = (merged: Section): Section => {
+  const expanded: Record<string, Value> = { ...merged, region_name: merged["region_name"] ?? "" }
   const expand = (value: Value): Value =>
-    typeof value !== "string" || !/^https?:\/\//i.test(value)
+    typeof value !== "string"
       ? value
-      : value.replace(/\{(\w+)\}/g, (whole, key: string) => text(merged[key]) ?? whole)
-  const each = (part: Section): Section =>
-    Object.fromEntries(Object.entries(part).map(([key, value]) => [key, expand(value)]))
-  return { ...each(merged), auth: each(section(merged["auth"])) }
+      : value.replace(/\{(\w+)\}/g, (whole, key: string) => {
+          const named = authNames.has(key) ? undefined : expanded[key]
+          return typeof named === "string" ? named : whole
+        })
+  const auth = section(merged["auth"])
+  if (auth["auth_url"] !== undefined) expanded["auth"] = { ...auth, auth_url: expand(auth["auth_url"]) }
+  for (const [key, value] of Object.entries(expanded)) {
+    if (key === "auth_url" || !authNames.has(key)) expanded[key] = expand(value)
+  }
+  return expanded
 }
 
 /** Reads the settings. */
@@ -84,6 +94,8 @@ const insideFirst: Readonly<Record<string, ReadonlyArray<string>>> = {
   application_credential_name: ["application_credential_name"],
   application_credential_secret: ["application_credential_secret"]
 }
+
+const authNames = new Set(Object.values({ ...outsideFirst, ...insideFirst }).flat())
 
 const readAuth = (merged: Section): AuthOptions => {
   const inside = section(merged["auth"])
