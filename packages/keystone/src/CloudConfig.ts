@@ -74,6 +74,8 @@ export interface ServiceOptions {
   readonly type?: string
   /** The name that the service must have in the catalog. */
   readonly name?: string
+  /** What is wrong with one of these as it is written: told when the service is asked for. */
+  readonly fault?: string
 }
 
 /**

@@ -65,7 +65,8 @@ export interface CloudSession {
   ) => Effect.Effect<A, E | KeystoneError.KeystoneError, R>
   /**
    * The endpoint of a service by its type, such as `image`: what the configuration says, else the catalog's. As it is
-   * written there: see `Catalog.imageBase`. Fails with `NotFound` when there is none.
+   * written there: see `Catalog.imageBase`. Fails with `NotFound` when there is none, with `InvalidConfig` when what is
+   * written about it cannot be used.
    */
   readonly endpoint: (type: string) => Effect.Effect<string, KeystoneError.KeystoneError>
   /** Whom the token is for. */
@@ -133,17 +134,14 @@ const plain = (cloud: Cloud, auth: Exclude<Auth.Auth, { readonly _tag: "Keystone
       Effect.flatMap(use(authHeaders(value)), (answer) =>
         refused(answer) ? Effect.fail(refusal) : Effect.succeed(answer)
       ),
-    endpoint: (type) => {
-      const endpoint = optionsOf(cloud, type).endpoint ?? auth.endpoint
-      return endpoint !== undefined
-        ? Effect.succeed(endpoint)
-        : Effect.fail(
-            KeystoneError.make("InvalidConfig", {
-              cloud: cloud.name,
-              message: `no endpoint for ${type}: set endpoint under auth, or ${underscored(type)}_endpoint_override`
-            })
-          )
-    },
+    endpoint: Effect.fnUntraced(function* (type: string): Effect.fn.Return<string, KeystoneError.KeystoneError> {
+      const endpoint = (yield* optionsOf(cloud, type)).endpoint ?? auth.endpoint
+      if (endpoint !== undefined) return endpoint
+      return yield* KeystoneError.make("InvalidConfig", {
+        cloud: cloud.name,
+        message: `no endpoint for ${type}: set endpoint under auth, or ${underscored(type)}_endpoint_override`
+      })
+    }),
     owner: Effect.succeed({})
   }
 }
@@ -174,7 +172,7 @@ const signedIn = (
   })
 
   const endpoint = Effect.fnUntraced(function* (type: string): Effect.fn.Return<string, KeystoneError.KeystoneError> {
-    const options = optionsOf(cloud, type)
+    const options = yield* optionsOf(cloud, type)
     if (options.endpoint !== undefined && !options.endpoint.includes("%(")) return options.endpoint
     const { catalog, owner } = yield* keeper.get(0)
     if (options.endpoint !== undefined) return filled(options.endpoint, owner)
@@ -234,9 +232,17 @@ const isOf = (scope: Auth.Scope, { owner: { projectDomain, projectId, projectNam
 const underscored = (type: string): string => type.replaceAll("-", "_")
 
 /** What the configuration says about a service, under whichever of its names. */
-const optionsOf = (cloud: Cloud, type: string): ServiceOptions => {
+const optionsOf = (cloud: Cloud, type: string): Effect.Effect<ServiceOptions, KeystoneError.KeystoneError> => {
   const names = [type, ...Catalog.namesOf(type)].toReversed()
-  return Object.assign({}, ...names.map((name) => cloud.services[underscored(name)]))
+  const options: ServiceOptions = Object.assign({}, ...names.map((name) => cloud.services[underscored(name)]))
+  return options.fault === undefined
+    ? Effect.succeed(options)
+    : Effect.fail(
+        KeystoneError.make("InvalidConfig", {
+          cloud: cloud.name,
+          message: `${options.fault} (${cloud.file ?? "OS_* variables"})`
+        })
+      )
 }
 
 /** `%(project_id)s` and the like, as the SDK allows them in an override. */

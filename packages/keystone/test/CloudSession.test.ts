@@ -560,6 +560,37 @@ describe("endpoints", () => {
     }).pipe(Effect.provide(transport))
   )
 
+  it.effect("what is wrong with one service's is told when that service is asked for, and nobody else's matter", () =>
+    Effect.gen(function* () {
+      for (const other of [
+        { compute_endpoint_override: "nova:8774" },
+        { s3_endpoint: "minio:9000" },
+        { network_interface: "eth0" },
+        { default_interface: true }
+      ]) {
+        assert.deepStrictEqual(yield* endpoint(other), { asked: 1, result: "http://public-1" })
+      }
+      for (const [more, text] of [
+        [{ image_endpoint_override: "ftp://x" }, "image_endpoint_override: must be an http:// or https:// URL"],
+        [{ image_endpoint: "https://u:hush@x" }, "image_endpoint: must not hold a user name or password"],
+        [{ image_interface: "outside" }, "image_interface: must be public, internal or admin, or a list of these"]
+      ] as const) {
+        const { asked, result } = yield* endpoint(more)
+        if (typeof result === "string") return assert.fail(result)
+        assert.strictEqual(asked, 0)
+        assert.strictEqual(result.reason._tag, "InvalidConfig")
+        assert.include(result.message, `cloud prod: ${text}`)
+        assert.include(result.message, "(/work/clouds.yaml)")
+        assert.notInclude(result.message, "hush")
+      }
+      const without = JSON.stringify({
+        clouds: { prod: { auth_type: "none", auth: { endpoint: "http://g" }, image_endpoint_override: "g:9292" } }
+      })
+      const error = yield* Effect.flip(Effect.flatMap(open(without), (session) => session.endpoint("image")))
+      assert.include(error.message, "image_endpoint_override: must be an http:// or https:// URL")
+    }).pipe(Effect.provide(transport))
+  )
+
   it.effect("a missing one is told with what there is", () =>
     Effect.gen(function* () {
       for (const [more, type, text] of [

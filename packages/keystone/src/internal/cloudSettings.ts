@@ -56,7 +56,7 @@ export const read = (merged: Section): Result.Result<CloudSettings, string> =>
         ...(identityApiVersion === undefined ? {} : { identityApiVersion }),
         ...(region === undefined ? {} : { region }),
         interfaces: interfaces ?? ["public"],
-        services: yield* readServices(merged)
+        services: readServices(merged)
       },
       tls: yield* readTlsSettings(merged)
     }
@@ -157,26 +157,28 @@ const readInterfaces = (
 
 const serviceKey = /^(.+)_(endpoint_override|endpoint_type|endpoint|interface|region_name|service_type|service_name)$/
 
-const readServices = (merged: Section): Result.Result<Readonly<Record<string, ServiceOptions>>, string> =>
-  Result.gen(function* () {
-    const services: Record<string, ServiceOptions> = {}
-    for (const [key, value] of Object.entries(merged)) {
-      const [, service, option] = serviceKey.exec(key) ?? []
-      if (service === undefined) continue
-      const before = services[service] ?? {}
-      const written = text(value)
-      if (option === "interface" || option === "endpoint_type") {
-        const interfaces = yield* readInterfaces(key, value)
-        if (interfaces !== undefined) services[service] = { ...before, interfaces }
-      } else if (written === undefined) continue
-      else if (option === "endpoint_override" || (option === "endpoint" && before.endpoint === undefined)) {
-        services[service] = { ...before, endpoint: yield* checkUrl(key, written) }
-      } else if (option === "region_name") services[service] = { ...before, region: written }
-      else if (option === "service_type") services[service] = { ...before, type: written }
-      else if (option === "service_name") services[service] = { ...before, name: written }
+/** What is wrong with a service's values is no error here: it is another service that is wanted, more often than not. */
+const readServices = (merged: Section): Readonly<Record<string, ServiceOptions>> => {
+  const services: Record<string, ServiceOptions> = {}
+  for (const [key, value] of Object.entries(merged)) {
+    const [, service, option] = serviceKey.exec(key) ?? []
+    if (service === undefined) continue
+    const before = services[service] ?? {}
+    const written = text(value)
+    const add = (read: Result.Result<ServiceOptions, string>) => {
+      services[service] = { ...before, ...Result.getOrElse(read, (fault) => ({ fault })) }
     }
-    return services
-  })
+    if (option === "interface" || option === "endpoint_type") {
+      add(Result.map(readInterfaces(key, value), (interfaces) => (interfaces === undefined ? {} : { interfaces })))
+    } else if (written === undefined) continue
+    else if (option === "endpoint_override" || (option === "endpoint" && before.endpoint === undefined)) {
+      add(Result.map(checkUrl(key, written), (endpoint) => ({ endpoint })))
+    } else if (option === "region_name") services[service] = { ...before, region: written }
+    else if (option === "service_type") services[service] = { ...before, type: written }
+    else if (option === "service_name") services[service] = { ...before, name: written }
+  }
+  return services
+}
 
 const checkUrl = (key: string, url: string): Result.Result<string, string> => {
   if (!URL.canParse(url) || !/^https?:\/\//i.test(url)) {
