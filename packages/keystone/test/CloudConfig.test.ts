@@ -81,6 +81,25 @@ describe("which file", () => {
     })
   )
 
+  it.effect("a relative path in an XDG variable counts as none", () =>
+    Effect.gen(function* () {
+      const files: Record<string, string> = {
+        "/work/x/openstack/clouds.yaml": plain.replace("demo", "relative"),
+        "/home/u/.config/openstack/clouds.yaml": plain.replace("demo", "home"),
+        "/d/openstack/clouds.yaml": plain.replace("demo", "site"),
+        "/etc/xdg/openstack/clouds.yaml": plain.replace("demo", "xdg"),
+        "/etc/openstack/clouds.yaml": plain.replace("demo", "etc")
+      }
+      const user = (env: Readonly<Record<string, string>>) =>
+        Effect.map(shown({ files, env }, "prod"), (found) => found.auth["username"])
+      assert.strictEqual(yield* user({ XDG_CONFIG_HOME: "x" }), "home")
+      delete files["/home/u/.config/openstack/clouds.yaml"]
+      assert.strictEqual(yield* user({ XDG_CONFIG_DIRS: "x" }), "xdg")
+      assert.strictEqual(yield* user({ XDG_CONFIG_DIRS: "x:/d" }), "site")
+      assert.strictEqual(yield* user({ XDG_CONFIG_DIRS: "/none" }), "etc")
+    })
+  )
+
   it.effect("OS_CLIENT_CONFIG_FILE goes before all, and may begin with ~", () =>
     Effect.gen(function* () {
       const files = { "/work/clouds.yaml": plain, "/home/u/mine.yaml": plain.replace("demo", "mine") }

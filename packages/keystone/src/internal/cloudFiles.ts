@@ -25,15 +25,19 @@ export const places: Effect.Effect<Places, never, Host> = Effect.gen(function* (
   const host = yield* Host
   const env = yield* host.env
   const home = yield* host.home
+  const sites = (env["XDG_CONFIG_DIRS"] ?? "").split(":").filter(isAbsolute)
   const folders = [
     yield* host.cwd,
-    env["XDG_CONFIG_HOME"] ? join(env["XDG_CONFIG_HOME"], "openstack") : join(home, ".config/openstack"),
+    ...[env["XDG_CONFIG_HOME"] ?? ""].filter(isAbsolute).map((folder) => join(folder, "openstack")),
     join(home, ".config/openstack"),
-    ...(env["XDG_CONFIG_DIRS"] || "/etc/xdg").split(":").map((folder) => join(folder, "openstack")),
+    ...(sites.length === 0 ? ["/etc/xdg"] : sites).map((folder) => join(folder, "openstack")),
     "/etc/openstack"
   ]
   return { env, folders: folders.filter((folder, index) => folders.indexOf(folder) === index) }
 })
+
+// A relative path in an XDG variable is as if it were not set: its specification says so, and the SDK does.
+const isAbsolute = (path: string): boolean => /^([/\\]|[a-z]:[/\\])/i.test(path)
 
 /**
  * The first readable file of a kind. `override` is the path that an environment variable names, `last` is looked at
