@@ -83,7 +83,8 @@ export const types = [
   "none"
 ] as const
 
-const notHere = /^(v[12]|v3(totp|oidc|oauth|kerberos|samlpassword|adfs|multifactor|fed|tokenless)|http_basic|gnocchi)/
+const notHere =
+  /^(v[12]|v3(totp|oidc|oauth|kerberos|samlpassword|adfs|multifactor|fed|tokenless|websso)|http_basic|gnocchi)/
 
 /**
  * The way to sign in that a configuration means. Fails with `InvalidConfig`, or with `Unsupported` for what OpenStack
