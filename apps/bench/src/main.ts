@@ -78,7 +78,7 @@ const header = (python: string | undefined): void => {
     "one: the median of the rounds' own ratios, which is what can be quoted; seconds differ from machine to machine.",
     "RSS is the whole process tree's, at its most. The sink is a C program that throws bodies away in the kernel",
     '(`apps/bench/sink.c`). "headrace, its stages" is a program that puts a file through the public stages into one PUT,',
-    "bundled into one file; `headrace upload` is the command.",
+    "bundled into one file; `headrace upload` is the command as it is installed.",
     "",
     `${new Date().toISOString().slice(0, 10)}: ${machine}; ${programs.join(", ")}; ${gib} GiB of random bytes unless said otherwise.`
   )

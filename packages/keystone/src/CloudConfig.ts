@@ -15,7 +15,7 @@ import { expand, find, folderOf, places, type Found, type Places } from "./inter
 import { deep, environment, regions, section, shallow, underscored } from "./internal/cloudMerge.ts"
 import * as Settings from "./internal/cloudSettings.ts"
 import { readTls } from "./internal/cloudTls.ts"
-import { isSection, type Section } from "./internal/yamlFile.ts"
+import { isSection, type Section } from "./internal/section.ts"
 import * as KeystoneError from "./KeystoneError.ts"
 
 /**

@@ -225,7 +225,7 @@ describe("digest workers", () => {
     )
   )
 
-  it.live("hold no more than eight blocks", () =>
+  it.live("hold no more than six blocks", () =>
     withWorkers(({ hasher, share }) =>
       Effect.gen(function* () {
         const hashing = yield* hasher.start(["sha256"])
@@ -236,7 +236,7 @@ describe("digest workers", () => {
           block.release()
           most = Math.max(most, share.inUse())
         }
-        assert.strictEqual(most, 8)
+        assert.strictEqual(most, 6)
         yield* hashing.digests
       })
     )

@@ -2,6 +2,7 @@
 import { truncateSync, writeFileSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
+import { median } from "../measure.ts"
 import { type Bench, cloudAt, headrace, type Row, runInTurns } from "../bench.ts"
 
 export const memory = async (bench: Bench): Promise<void> => {
@@ -19,17 +20,16 @@ export const memory = async (bench: Bench): Promise<void> => {
     row(`${bench.gib} GiB, \`--memory 16MiB\``, bench.file, "--memory", "16MiB")
   ]
   try {
-    // 16 GiB take a minute, and runs differ by little.
-    const all = await runInTurns(bench, rows, { rounds: 1, warmUp: false })
+    const all = await runInTurns(bench, rows, { rounds: bench.rounds, warmUp: false })
     bench.say(
       "",
-      "### Memory of `headrace upload`, sha512, one run each",
+      "### Memory of `headrace upload`, sha512",
       "",
       "| what | RSS of the process tree, MiB, at most |",
       "|---|---|"
     )
     for (const [index, { name }] of rows.entries()) {
-      bench.say(`| ${name} | ${(all[index]![0]!.rssTree / 1024).toFixed(0)} |`)
+      bench.say(`| ${name} | ${(median(all[index]!.map(({ rssTree }) => rssTree)) / 1024).toFixed(0)} |`)
     }
   } finally {
     await rm(big)

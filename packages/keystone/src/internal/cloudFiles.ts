@@ -4,7 +4,7 @@
  */
 import { Host } from "@headrace/core/Host"
 import * as Effect from "effect/Effect"
-import { parse, type Section } from "./yamlFile.ts"
+import type { Section } from "./section.ts"
 
 /** A file and what is in it. */
 export interface Found {
@@ -55,7 +55,10 @@ export const find = Effect.fnUntraced(function* (
   for (const path of override === undefined ? candidates : [override, ...candidates]) {
     // As the SDK does: a file that may not be read is as if it were not there.
     const text = yield* host.readFile(path).pipe(Effect.orElseSucceed(() => undefined))
-    if (text !== undefined) return { path, content: yield* Effect.fromResult(parse(path, text)) }
+    if (text === undefined) continue
+    // Not loaded where there is no such file: the parser is more than the rest of this package.
+    const { parse } = yield* Effect.promise(() => import("./yamlFile.ts"))
+    return { path, content: yield* Effect.fromResult(parse(path, text)) }
   }
   return undefined
 })

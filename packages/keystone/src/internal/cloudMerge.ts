@@ -2,7 +2,7 @@
  * Merges what the files and the environment say about a cloud, key by key as openstacksdk does it, so that a
  * configuration that works with `openstack` means the same here.
  */
-import { isSection, type Section, type Value } from "./yamlFile.ts"
+import { isSection, type Section, type Value } from "./section.ts"
 
 /** Mappings are merged at every depth, anything else is replaced: how `secure.yaml` comes over `clouds.yaml`. */
 export const deep = (under: Section, over: Section): Section => ({

@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import type { AuthOptions, Cloud, Interface, ServiceOptions } from "../CloudConfig.ts"
 import { section } from "./cloudMerge.ts"
 import type { TlsSettings } from "./cloudTls.ts"
-import type { Section, Value } from "./yamlFile.ts"
+import type { Section, Value } from "./section.ts"
 
 /** A cloud but for its name, its file and the files that its TLS settings name. */
 export interface CloudSettings {

@@ -6,17 +6,7 @@
  */
 import * as Result from "effect/Result"
 import { LineCounter, parseDocument } from "yaml"
-
-/** What a clouds file is made of. */
-export type Value = string | null | ReadonlyArray<Value> | Section
-
-/** A mapping. */
-export interface Section {
-  readonly [key: string]: Value
-}
-
-export const isSection = (value: Value | undefined): value is Section =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
+import { isSection, type Section, type Value } from "./section.ts"
 
 const typed = new Set(["tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"])
 

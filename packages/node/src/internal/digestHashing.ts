@@ -12,8 +12,8 @@ import type { Lane } from "./digestLane.ts"
 import type { Pool } from "./digestPool.ts"
 import type { Engine, Reply } from "./digestRing.ts"
 
-/** Blocks that may be queued before `update` waits. */
-const lag = 8
+/** Blocks that may be queued before `update` waits. More of them take memory, and make nothing faster. */
+const lag = 6
 
 /** A stream of no more bytes than these is hashed on the calling thread. */
 const smallBytes = 128 * 1024
