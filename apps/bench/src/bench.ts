@@ -39,6 +39,12 @@ export const headrace: ReadonlyArray<string> = [
 
 export const peer = (name: string): string => fileURLToPath(new URL(`../peers/${name}`, import.meta.url))
 
+/** Commands at once, a process each: what the machine can do of their work at best. Their words must need no quotes. */
+export const atOnce = (...commands: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => [
+  peer("at-once.sh"),
+  ...commands.map((words) => words.join(" "))
+]
+
 /** Of a service that asks nobody who is there. */
 export const cloudAt = (url: string): Environment => ({ OS_AUTH_TYPE: "none", OS_ENDPOINT: url })
 

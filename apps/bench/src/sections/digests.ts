@@ -1,5 +1,5 @@
 /** Digests while sending, beside the same digests alone. */
-import { type Bench, cloudAt, compare, headrace, type Row } from "../bench.ts"
+import { atOnce, type Bench, cloudAt, compare, headrace, type Row } from "../bench.ts"
 
 const upload = (bench: Bench, name: string, ...options: ReadonlyArray<string>): Row => ({
   name: `headrace upload, ${name}`,
@@ -8,9 +8,14 @@ const upload = (bench: Bench, name: string, ...options: ReadonlyArray<string>): 
 })
 
 export const digests = async (bench: Bench): Promise<void> => {
+  const alone = (algorithm: string) => [process.execPath, bench.program("alone"), bench.file, algorithm]
   await compare(bench, "Digests in WebAssembly while sending to the sink, beside one of them alone", [
-    { name: "hash-wasm's sha512 alone", command: [process.execPath, bench.program("alone"), bench.file] },
+    { name: "hash-wasm's sha512 alone", command: alone("sha512") },
     upload(bench, "sha512"),
+    {
+      name: "hash-wasm's md5 and sha512 at once, a process each, nothing sent",
+      command: atOnce(alone("md5"), alone("sha512"))
+    },
     upload(bench, "md5 and sha512", "--digest", "md5")
   ])
   await compare(bench, "Native digests while sending to the sink", [

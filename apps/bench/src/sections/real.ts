@@ -2,7 +2,7 @@
 import { truncateSync } from "node:fs"
 import { copyFile, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { type Bench, cloudAt, compare, headrace, peer, type Row } from "../bench.ts"
+import { atOnce, type Bench, cloudAt, compare, headrace, peer, type Row } from "../bench.ts"
 
 /** The testbed is TypeScript that Node runs as it is; only what is used of it is named here. */
 interface Testbed {
@@ -55,6 +55,14 @@ export const real = async (bench: Bench): Promise<void> => {
         {
           name: "curl, creates and sends, verifies nothing",
           command: [peer("curl-upload.sh"), glance.url, file],
+          after
+        },
+        {
+          name: "curl, and hash-wasm's sha512 at once, a process each",
+          command: atOnce(
+            [peer("curl-upload.sh"), glance.url, file],
+            [process.execPath, bench.program("alone"), file, "sha512"]
+          ),
           after
         },
         {
