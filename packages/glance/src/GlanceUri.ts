@@ -122,6 +122,14 @@ const decode = (text: string): string => {
 /** The URI as it may be shown. */
 const show = (uri: string): string => uri.replace(/^([^/]*:\/\/)[^/?#]*@/, "$1")
 
+const isKnown = (key: string): boolean => key.startsWith("property.") || known.destination.split(", ").includes(key)
+
+/** A URI that is wrong: the value of what nobody knows here may be a password, meant for somebody else. */
+const showWrong = (uri: string): string =>
+  show(uri).replace(/([?&])([^=&]*)=[^&]+/g, (pair, mark: string, key: string) =>
+    isKnown(key) ? pair : `${mark}${key}=…`
+  )
+
 const split = (uri: string): Parts => {
   if (!scheme.test(uri)) return bad("an image is written glance://CLOUD/IMAGE")
   if (uri.includes("#")) return bad("a # in a name is written as %23")
@@ -259,7 +267,7 @@ const parse = <A>(uri: string, read: (parts: Parts) => A): Result.Result<A, Glan
     return Result.succeed(read(split(uri)))
   } catch (error) {
     if (!(error instanceof Bad)) throw error
-    return Result.fail(new GlanceUriError({ reason: error.reason, uri: show(uri), message: error.why }))
+    return Result.fail(new GlanceUriError({ reason: error.reason, uri: showWrong(uri), message: error.why }))
   }
 }
 

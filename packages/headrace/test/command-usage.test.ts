@@ -134,7 +134,7 @@ describe("what is wrong before any destination is asked", () => {
     [
       "an unknown parameter",
       ["upload", "disk.raw", "--to", "glance://emb/x?size=1"],
-      /^headrace: glance:\/\/emb\/x\?size=1: unknown parameter "size"; known .*store, disk_format/
+      /^headrace: glance:\/\/emb\/x\?size=…: unknown parameter "size"; known .*store, disk_format/
     ],
     [
       "an image without a name",
