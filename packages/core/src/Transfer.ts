@@ -165,7 +165,14 @@ export const run = <RS = never, RD = never>(
       const startedAt = yield* Clock.currentTimeMillis
       const required = (index: number) => index < options.to.length
       const stores = [...options.to, ...(options.also ?? [])]
-      const state: Delivery.State = { session: undefined, attempts: 0, bytesSent: 0, content: undefined, notes: [] }
+      const state: Delivery.State = {
+        session: undefined,
+        attempts: 0,
+        bytesSent: 0,
+        content: undefined,
+        notes: [],
+        failed: undefined
+      }
       const announce = (size: number | null) =>
         emit({
           type: "start",
@@ -255,7 +262,8 @@ export const run = <RS = never, RD = never>(
         Exit.isFailure(exit) && Exit.hasInterrupts(exit)
           ? Effect.gen(function* () {
               const left = yield* Delivery.abandon(state.session, options.keepFailed ?? false)
-              const problem = Problem.make("Interrupted", "interrupted", { clear: false })
+              const before = state.failed === undefined ? "" : `; it had failed before: ${state.failed.message}`
+              const problem = Problem.make("Interrupted", `interrupted${before}`, { clear: false })
               yield* conclude({ _tag: "Bad", problem, left, object: undefined }, true)
             })
           : // A defect, of whoever is told of events for instance: it passes, but leaves nothing behind.

@@ -654,6 +654,27 @@ describe("interruption", () => {
     })
   )
 
+  it.live("in the middle of tidying up says why there was something to tidy up", () =>
+    Effect.gen(function* () {
+      const script = Script.make({ steps: [{ take: "whole", corrupt: true }] })
+      const events: Array<TransferEvent> = []
+      let tidying = 0
+      const to = [
+        altered(script, ({ discard }) => ({
+          discard: Effect.suspend(() => (tidying++ === 0 ? Effect.never : discard))
+        }))
+      ]
+      const fiber = yield* Effect.forkChild(run(script, { to }, events))
+      yield* Effect.sleep(500)
+      yield* Fiber.interrupt(fiber)
+      const last = events.at(-1)
+      if (last?.type !== "receipt") return assert.fail("no receipt")
+      assert.strictEqual(last.destinations[0]!.error?.reason, "Interrupted")
+      assert.match(last.destinations[0]!.error!.message, /^interrupted; it had failed before: md5 /)
+      assert.strictEqual(last.destinations[0]!.error?.left, "none")
+    })
+  )
+
   it.live("says that it does not know what is left when tidying up takes more than 5 s", () =>
     Effect.gen(function* () {
       const script = Script.make({ steps: [{ hang: true }] })

@@ -55,6 +55,8 @@ export interface State {
   /** Of the source, once it was read to its end. */
   content: { readonly size: number; readonly digests: Digests } | undefined
   notes: ReadonlyArray<string>
+  /** Why the destination has failed, while what it left is being tidied up. */
+  failed: Problem.Problem | undefined
 }
 
 export type Verdict =
@@ -100,12 +102,15 @@ export const run = <RS, RD>(
     let renewed = false
 
     const bad = (problem: Problem.Problem, keep: boolean, object?: StoredObject): Effect.Effect<Verdict> =>
-      Effect.map(leave(state.session, keep || settings.keepFailed), (left) => ({
-        _tag: "Bad",
-        problem,
-        left,
-        object
-      }))
+      Effect.suspend(() => {
+        state.failed = problem
+        return Effect.map(leave(state.session, keep || settings.keepFailed), (left) => ({
+          _tag: "Bad",
+          problem,
+          left,
+          object
+        }))
+      })
 
     /** Counts a failure and waits before the next attempt; false when there is none left. */
     const mayRetry = (problem: Problem.Problem, counted: boolean): Effect.Effect<boolean> =>
