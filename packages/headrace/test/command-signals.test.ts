@@ -53,6 +53,27 @@ describe("an upload that is stopped", () => {
     expect(ended.stderr).toContain(`: ${left} is left behind, `)
   })
 
+  it("while what differs at the service is being deleted: that it differed is said too", async () => {
+    bench.glance.faults.push(
+      { type: "corrupt", offset: 1000 },
+      { type: "drop", on: "delete", at: "before", how: "hang" }
+    )
+    const ended = await bench.run(["upload", "disk.raw", "--to", "glance://emb/differs"], {
+      during: (child) => {
+        const look = setInterval(() => {
+          if (bench.glance.faults.waiting() > 0) return
+          clearInterval(look)
+          child.kill("SIGINT")
+        }, 20)
+      }
+    })
+    expect(ended.code).toBe(130)
+    expect(ended.stderr).toMatch(
+      /^headrace: \S+: interrupted \(SIGINT\); it had failed before: \w+ .*: nothing is left behind, /m
+    )
+    expect(bench.glance.images.list().map(({ name }) => name)).not.toContain("differs")
+  })
+
   it("a second signal ends at once, and says what is not known", async () => {
     // The image's deletion gets no answer, so tidying up would take its whole five seconds.
     bench.glance.faults.push(

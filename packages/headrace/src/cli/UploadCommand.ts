@@ -92,10 +92,11 @@ const plan = (given: Upload, settings: Settings.Settings, out: Stdout.Stdout) =>
 /** What to say of an upload that was ended by a signal. */
 const interrupted = (given: Upload, signal: ExitCode.Signal | undefined, known: Known): string => {
   const end = known.receipt?.destinations[0]
+  const message = end?.error?.message ?? "interrupted"
   return ErrorLine.ofFailure({
     reason: "Interrupted",
     uri: end?.uri ?? Uri.shown(given.source),
-    message: `interrupted${signal === undefined ? "" : ` (${signal})`}`,
+    message: signal === undefined ? message : message.replace(/^interrupted/, `interrupted (${signal})`),
     left: end?.error?.left ?? "none",
     sent: (end?.bytesSent ?? 0) > 0,
     asked: true
