@@ -17,19 +17,21 @@ import * as Queue from "effect/Queue"
 import type * as Cause from "effect/Cause"
 import * as Stream from "effect/Stream"
 import * as Bandwidth from "./Bandwidth.ts"
-import { BlockPool } from "./BlockPool.ts"
+import type { BlockPool } from "./BlockPool.ts"
 import * as Digest from "./Digest.ts"
 import type { Counters } from "./internal/attempt.ts"
 import * as Delivery from "./internal/delivery.ts"
 import * as Entry from "./internal/entry.ts"
 import * as Opening from "./internal/opening.ts"
 import * as Problem from "./internal/problem.ts"
+import * as Tidying from "./internal/tidying.ts"
 import * as Uuid from "./internal/uuid.ts"
+import type * as Verdict from "./internal/verdict.ts"
 import * as Watch from "./internal/watch.ts"
 import type * as Reason from "./Reason.ts"
 import type * as Receipt from "./Receipt.ts"
-import type { Hints, Source } from "./Source.ts"
-import type { Content, Plan, Store } from "./Store.ts"
+import type { Source } from "./Source.ts"
+import type { Plan, Store } from "./Store.ts"
 import type { TransferEvent } from "./TransferEvent.ts"
 
 /**
@@ -103,49 +105,16 @@ export interface Planned {
 
 const defaultRetries = 5
 
-const reportedBy = (hints: Hints): Digest.Digests =>
-  Object.fromEntries(Object.entries(hints.digests ?? {}).filter(([name]) => Digest.isAlgorithm(name)))
-
-/** One block is held back until the next has come, so with a single one nothing would ever move. */
-const leastBlocks = 2
-
 /** The source opened and looked at, before any destination is asked. */
 const prepare = <RS, RD>(options: Options<RS, RD>) =>
-  Effect.gen(function* () {
-    const { source } = options
-    if (options.to.length !== 1 || (options.also?.length ?? 0) > 0) {
-      return yield* Effect.fail(Problem.make("Unsupported", "several destinations are not supported yet"))
-    }
-    if ((yield* BlockPool).stats().capacity < leastBlocks) {
-      return yield* Effect.fail(
-        Problem.make("InvalidConfig", `the block pool is too small: a transfer needs ${leastBlocks} blocks`)
-      )
-    }
-    if (options.verify === "source" && !source.replayable) {
-      return yield* Effect.fail(
-        Problem.make("Unsupported", "verification of the source needs a source that can be read again", {
-          ofSource: true
-        })
-      )
-    }
-    const read = Effect.gen(function* () {
-      const retries = options.retries ?? defaultRetries
-      const info = yield* Opening.look(source, retries)
-      if (info.size === 0 && options.allowEmpty !== true) return yield* Opening.emptySource(source.uri)
-      const first = yield* Opening.openFirst(source, info, retries)
-      const size = info.size ?? first.wholeSize
-      if (size === 0 && options.allowEmpty !== true) return yield* Opening.emptySource(source.uri)
-      const hints: Hints = source.hints === undefined ? {} : yield* source.hints
-      const content: Content = {
-        size,
-        head: first.head,
-        ...(hints.diskFormat === undefined ? undefined : { diskFormat: hints.diskFormat }),
-        ...(hints.containerFormat === undefined ? undefined : { containerFormat: hints.containerFormat })
-      }
-      return { info, first, content, reported: reportedBy(hints) }
-    })
-    return yield* Effect.mapError(read, Problem.fromError)
-  })
+  options.to.length !== 1 || (options.also?.length ?? 0) > 0
+    ? Effect.fail(Problem.make("Unsupported", "several destinations are not supported yet"))
+    : Opening.prepare({
+        source: options.source,
+        verify: options.verify ?? "transfer",
+        retries: options.retries ?? defaultRetries,
+        allowEmpty: options.allowEmpty ?? false
+      })
 
 /**
  * Runs a transfer.
@@ -184,7 +153,7 @@ export const run = <RS = never, RD = never>(
       let concluded = false
 
       /** Verdicts, the receipt, and nothing after them. */
-      const conclude = (verdict: Delivery.Verdict, cancelled: boolean): Effect.Effect<Receipt.Receipt> =>
+      const conclude = (verdict: Verdict.Verdict, cancelled: boolean): Effect.Effect<Receipt.Receipt> =>
         Effect.gen(function* () {
           concluded = true
           if (watching !== undefined) yield* Fiber.interrupt(watching)
@@ -261,14 +230,14 @@ export const run = <RS = never, RD = never>(
       return yield* Effect.onExit(body, (exit) =>
         Exit.isFailure(exit) && Exit.hasInterrupts(exit)
           ? Effect.gen(function* () {
-              const left = yield* Delivery.abandon(state.session, options.keepFailed ?? false)
+              const left = yield* Tidying.abandon(state.session, options.keepFailed ?? false)
               const before = state.failed === undefined ? "" : `; it had failed before: ${state.failed.message}`
               const problem = Problem.make("Interrupted", `interrupted${before}`, { clear: false })
               yield* conclude({ _tag: "Bad", problem, left, object: undefined }, true)
             })
           : // A defect, of whoever is told of events for instance: it passes, but leaves nothing behind.
             Exit.isFailure(exit) && Exit.hasDies(exit) && !concluded
-            ? Delivery.abandon(state.session, options.keepFailed ?? false)
+            ? Tidying.abandon(state.session, options.keepFailed ?? false)
             : Effect.void
       )
     })

@@ -5,7 +5,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Receipt from "../Receipt.ts"
 import type { TransferEvent } from "../TransferEvent.ts"
-import type { State, Verdict } from "./delivery.ts"
+import type { State } from "./delivery.ts"
+import type { Verdict } from "./verdict.ts"
 
 type WithoutStamp<E> = E extends TransferEvent ? Omit<E, "at" | "id"> & { readonly id?: string } : never
 

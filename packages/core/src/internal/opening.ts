@@ -3,10 +3,13 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { BlockPool } from "../BlockPool.ts"
-import type { Info, Source } from "../Source.ts"
+import { BlockPool } from "../BlockPool.ts"
+import { type Digests, isAlgorithm } from "../Digest.ts"
+import type { Hints, Info, Source } from "../Source.ts"
 import * as SourceError from "../SourceError.ts"
+import type { Content } from "../Store.ts"
 import * as Attempt from "./attempt.ts"
+import * as Problem from "./problem.ts"
 import * as Reading from "./reading.ts"
 import { waitFor } from "./retryDelay.ts"
 
@@ -14,7 +17,7 @@ import { waitFor } from "./retryDelay.ts"
  * The first look at a source. A service that answers "later" is asked again; one that cannot be reached is more often
  * misspelt than away, and whoever waits for it would like to know at once.
  */
-export const look = <R>(source: Source<R>, retries: number): Effect.Effect<Info, SourceError.SourceError, R> =>
+const look = <R>(source: Source<R>, retries: number): Effect.Effect<Info, SourceError.SourceError, R> =>
   Effect.gen(function* () {
     for (let failures = 1; ; failures++) {
       const result = yield* Effect.result(source.info)
@@ -29,7 +32,7 @@ export const look = <R>(source: Source<R>, retries: number): Effect.Effect<Info,
  * The first opening of a source, before a store is asked. What may help is tried again as later: the bytes that are
  * looked at first are no different from the others.
  */
-export const openFirst = <R>(
+const openFirst = <R>(
   source: Source<R>,
   info: Info,
   retries: number
@@ -46,6 +49,50 @@ export const openFirst = <R>(
     }
   })
 
+/** One block is held back until the next has come, so with a single one nothing would ever move. */
+const leastBlocks = 2
+
+const reportedBy = (hints: Hints): Digests =>
+  Object.fromEntries(Object.entries(hints.digests ?? {}).filter(([name]) => isAlgorithm(name)))
+
+/** The source opened and looked at: what there is to know of it before a destination is asked. */
+export const prepare = <R>(options: {
+  readonly source: Source<R>
+  readonly verify: "transfer" | "source" | "destination"
+  readonly retries: number
+  readonly allowEmpty: boolean
+}) =>
+  Effect.gen(function* () {
+    const { allowEmpty, retries, source, verify } = options
+    if ((yield* BlockPool).stats().capacity < leastBlocks) {
+      return yield* Effect.fail(
+        Problem.make("InvalidConfig", `the block pool is too small: a transfer needs ${leastBlocks} blocks`)
+      )
+    }
+    if (verify === "source" && !source.replayable) {
+      return yield* Effect.fail(
+        Problem.make("Unsupported", "verification of the source needs a source that can be read again", {
+          ofSource: true
+        })
+      )
+    }
+    const read = Effect.gen(function* () {
+      const info = yield* look(source, retries)
+      if (info.size === 0 && !allowEmpty) return yield* empty(source.uri)
+      const first = yield* openFirst(source, info, retries)
+      const size = info.size ?? first.wholeSize
+      if (size === 0 && !allowEmpty) return yield* empty(source.uri)
+      const hints: Hints = source.hints === undefined ? {} : yield* source.hints
+      const content: Content = {
+        size,
+        head: first.head,
+        ...(hints.diskFormat === undefined ? undefined : { diskFormat: hints.diskFormat }),
+        ...(hints.containerFormat === undefined ? undefined : { containerFormat: hints.containerFormat })
+      }
+      return { info, first, content, reported: reportedBy(hints) }
+    })
+    return yield* Effect.mapError(read, Problem.fromError)
+  })
+
 /** An empty source is hardly ever meant. */
-export const emptySource = (uri: string) =>
-  SourceError.make("SourceTooShort", { uri, message: "the source is empty (0 bytes)" })
+const empty = (uri: string) => SourceError.make("SourceTooShort", { uri, message: "the source is empty (0 bytes)" })

@@ -1,0 +1,146 @@
+/**
+ * What to do after an attempt: decided from what is at the destination, not from the error alone. It is the table in
+ * docs/failures.md.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Digests } from "../Digest.ts"
+import type { Inspection, Session, StoredObject } from "../Store.ts"
+import { judge } from "./judge.ts"
+import * as Problem from "./problem.ts"
+
+/** What to do after an attempt. */
+export type Next =
+  | { readonly _tag: "Judge"; readonly object: StoredObject }
+  | { readonly _tag: "Again"; readonly problem: Problem.Problem; readonly recreate: boolean }
+  | {
+      readonly _tag: "GiveUp"
+      readonly problem: Problem.Problem
+      readonly keep: boolean
+      readonly object?: StoredObject
+    }
+
+/** A body that the store has not refused clearly may still be on its way in: how often to look whether it has ended. */
+const lookEveryMs = 250
+
+/** Looks at the object after an attempt, and decides from what is there, not from the error alone. */
+export const decide = (input: {
+  readonly session: Session
+  readonly problem: Problem.Problem | undefined
+  readonly content: { readonly size: number; readonly digests: Digests } | undefined
+  readonly answerMs: number
+  readonly replayable: boolean
+}): Effect.Effect<Next> =>
+  Effect.gen(function* () {
+    const { answerMs, content, problem, session } = input
+    const owned = yield* session.owned
+    const failed =
+      problem ?? Problem.make("Rejected", "the store took the body, but does not hold it", { retryable: true })
+    const retryable = failed.retryable && input.replayable
+    const giveUp = (p: Problem.Problem = failed, keep = false, object?: StoredObject): Next => ({
+      _tag: "GiveUp",
+      problem: p,
+      keep,
+      ...(object === undefined ? undefined : { object })
+    })
+    const again = (recreate: boolean, p: Problem.Problem = failed): Next =>
+      retryable ? { _tag: "Again", problem: p, recreate } : giveUp(p)
+
+    // A clear and final refusal needs no second look.
+    if (problem !== undefined && problem.clear && !problem.retryable) return giveUp()
+
+    const looked = yield* settle(session, answerMs)
+    if (Exit.isFailure(looked)) {
+      const unseen = Problem.fromExit(looked)
+      return giveUp(
+        problem ?? { ...unseen, message: `the body was taken, but could not be verified: ${unseen.message}` }
+      )
+    }
+    const found = looked.value
+    switch (found._tag) {
+      case "Stored": {
+        if (content !== undefined) {
+          const same = judge(content, found.object)
+          if (problem === undefined || same._tag === "Equal") return { _tag: "Judge", object: found.object }
+          if (problem.ofSource) return giveUp()
+          if (problem.reason === "Conflict" || problem.reason === "Gone")
+            return giveUp(foreign(problem), true, found.object)
+          return owned ? again(true) : giveUp(differs(same, problem), false, found.object)
+        }
+        if (problem !== undefined && problem.ofSource) return retryable && owned ? again(true) : giveUp()
+        // Bytes that we did not finish sending: somebody else's, and not ours to delete.
+        if (failed.reason === "Conflict" || failed.reason === "Gone") return giveUp(foreign(failed), true, found.object)
+        return owned
+          ? again(true)
+          : giveUp(
+              Problem.make("Conflict", `${failed.message}; the object holds other bytes now`, { clear: false }),
+              false,
+              found.object
+            )
+      }
+      case "Ready":
+        // After a 409 or 410 the object is free again: whoever was in the way has gone.
+        if (problem?.reason === "Conflict" || problem?.reason === "Gone") {
+          return input.replayable
+            ? { _tag: "Again", problem: { ...problem, retryable: true }, recreate: false }
+            : giveUp()
+        }
+        return again(false)
+      case "Absent":
+        if (!owned) return giveUp(problem ?? Problem.make("Gone", "the object was deleted during the upload"))
+        if (problem?.ofSource) return again(true)
+        return input.replayable
+          ? {
+              _tag: "Again",
+              problem: {
+                ...(problem ?? Problem.make("Gone", "the object was deleted during the upload")),
+                retryable: true
+              },
+              recreate: true
+            }
+          : giveUp()
+      case "Spoiled":
+        return owned
+          ? again(true)
+          : giveUp({ ...failed, message: `${failed.message}; the object takes no bytes any more: ${found.why}` })
+      case "Busy": {
+        const stuck: Problem.Problem = {
+          ...failed,
+          message: `${failed.message}; ${found.what} for more than ${Math.round(answerMs / 1000)} s`
+        }
+        return owned ? again(true, stuck) : giveUp(stuck)
+      }
+    }
+  })
+
+/** Waits, up to `answerMs`, for an object that is busy to come to rest. */
+const settle = (session: Session, answerMs: number): Effect.Effect<Exit.Exit<Inspection, Problem.Problem>> =>
+  Effect.gen(function* () {
+    const deadline = (yield* Clock.currentTimeMillis) + answerMs
+    while (true) {
+      const exit = yield* Effect.exit(session.inspect)
+      if (Exit.isFailure(exit)) {
+        if (Exit.hasInterrupts(exit)) return yield* Effect.interrupt
+        const problem = Problem.fromCause(exit.cause)
+        // A service that is away for a moment says nothing about the object.
+        if (!problem.retryable || (yield* Clock.currentTimeMillis) >= deadline) return Exit.fail(problem)
+      } else if (exit.value._tag !== "Busy" || (yield* Clock.currentTimeMillis) >= deadline) {
+        return Exit.succeed(exit.value)
+      }
+      const left = deadline - (yield* Clock.currentTimeMillis)
+      yield* Effect.sleep(Math.max(1, Math.min(lookEveryMs, left)))
+    }
+  })
+
+const foreign = (problem: Problem.Problem): Problem.Problem => ({
+  ...problem,
+  message: `${problem.message}; another writer's bytes are there now`
+})
+
+const differs = (same: ReturnType<typeof judge>, problem: Problem.Problem): Problem.Problem =>
+  same._tag === "SizeDiffers"
+    ? Problem.make("SizeMismatch", `${problem.message}; ${same.message}`, { clear: false })
+    : same._tag === "DigestDiffers"
+      ? Problem.make("DigestMismatch", `${problem.message}; ${same.message}`, { clear: false })
+      : problem
