@@ -35,6 +35,8 @@ const serving = (options: {
   readonly lastModified?: string
   readonly ranges?: boolean
   readonly chunked?: boolean
+  /** A chunked answer that is cut ends in good order, as if that were all. */
+  readonly orderly?: boolean
   readonly head?: boolean
 }) => {
   const asked: Array<Asked> = []
@@ -61,7 +63,7 @@ const serving = (options: {
     const body = content.subarray(from, Math.min(to, cut === undefined ? to : from + cut))
     if (options.chunked === true) peer.write(`${body.byteLength.toString(16)}\r\n`)
     peer.socket.write(body, () => {
-      if (cut !== undefined) peer.socket.destroy()
+      if (cut !== undefined && options.orderly !== true) peer.socket.destroy()
       else if (options.chunked === true) peer.write("\r\n0\r\n\r\n")
     })
   }
@@ -196,6 +198,22 @@ describe("a connection that is lost", () => {
       )
     )
   }
+
+  it.live("goes on after a part that ends in good order before its end", () =>
+    run(
+      Effect.gen(function* () {
+        // It has no length, but says by its range where the content ends.
+        const server = yield* serving({ etag: () => '"v1"', chunked: true, orderly: true, cuts: [500_000] })
+        const source = HttpSource.make(`${server.url}/disk.img`)
+        same((yield* read(source, 1_000_000)).bytes, content.subarray(1_000_000))
+        const gets = server.asked.filter(({ method }) => method === "GET")
+        assert.deepStrictEqual(
+          gets.map(({ from }) => from),
+          [1_000_000, 1_500_000]
+        )
+      })
+    )
+  )
 
   it.live("goes on over a server that is away for a moment", () =>
     run(
