@@ -142,11 +142,15 @@ export const run = <RS = never, RD = never>(
         notes: [],
         failed: undefined
       }
+      let announced = false
       const announce = (size: number | null) =>
-        emit({
-          type: "start",
-          source: { uri: source.uri, size },
-          destinations: stores.map((store, index) => ({ uri: store.uri, required: required(index) }))
+        Effect.suspend(() => {
+          announced = true
+          return emit({
+            type: "start",
+            source: { uri: source.uri, size },
+            destinations: stores.map((store, index) => ({ uri: store.uri, required: required(index) }))
+          })
         })
 
       let watching: Fiber.Fiber<never> | undefined
@@ -156,6 +160,8 @@ export const run = <RS = never, RD = never>(
       const conclude = (verdict: Verdict.Verdict, cancelled: boolean): Effect.Effect<Receipt.Receipt> =>
         Effect.gen(function* () {
           concluded = true
+          // Stopped, or without bytes, before the source was known.
+          if (!announced) yield* announce(null)
           if (watching !== undefined) yield* Fiber.interrupt(watching)
           const now = yield* Clock.currentTimeMillis
           const destinations = stores.map((store, index) =>
@@ -178,10 +184,7 @@ export const run = <RS = never, RD = never>(
 
       const body = Effect.gen(function* () {
         const prepared = yield* Effect.result(prepare(options))
-        if (prepared._tag === "Failure") {
-          yield* announce(null)
-          return yield* fail(prepared.failure, "none", false)
-        }
+        if (prepared._tag === "Failure") return yield* fail(prepared.failure, "none", false)
         const { content, first, info, reported } = prepared.success
         yield* announce(content.size ?? null)
         const store = stores[0]!

@@ -197,6 +197,25 @@ describe("after an unclear end", () => {
       reason: "Gone",
       left: "none"
     },
+    ...([true, false] as const).map((given) => ({
+      name: `an earlier body that arrives late is success, ${given ? "given" : "ours"}`,
+      given,
+      steps: [
+        { failAfter: bytes.length, reason: "Unavailable", retryable: true },
+        { failAfter: 0, reason: "Conflict", leaves: "late" }
+      ] as const,
+      calls: ["begin", "write", "inspect", "write", "inspect"]
+    })),
+    {
+      name: "a late body that is cut is another's",
+      steps: [
+        { failAfter: 100_000, reason: "Unavailable", retryable: true },
+        { failAfter: 0, reason: "Conflict", leaves: "late" }
+      ],
+      calls: ["begin", "write", "inspect", "write", "inspect"],
+      reason: "Conflict",
+      left: "stored object new-1"
+    },
     {
       name: "another writer's bytes are never deleted",
       steps: [{ failAfter: 0, reason: "Conflict", leaves: "foreign" }],

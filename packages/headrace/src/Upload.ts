@@ -160,7 +160,7 @@ const start = async (input: Input, options: UploadOptions, queue: EventQueue.Eve
     )
     if (Exit.isSuccess(exit)) return exit.value
     if (Exit.hasInterrupts(exit)) throw interrupted(options, last)
-    throw toHeadraceError(exit.cause)
+    throw toHeadraceError(exit.cause, options)
   } finally {
     release()
   }
@@ -219,7 +219,7 @@ const interrupted = (options: UploadOptions, event: ReceiptEvent | undefined): H
     message: "interrupted",
     retryable: true,
     left: end?.error?.left ?? "none",
-    uri: end?.uri ?? Uri.shown([options.to].flat()[0] ?? ""),
+    uri: end?.uri ?? destinationOf(options),
     objectId: end?.object?.id,
     receipt: event === undefined ? undefined : plain(event),
     cause: options.signal?.reason
@@ -228,7 +228,12 @@ const interrupted = (options: UploadOptions, event: ReceiptEvent | undefined): H
 
 const plain = ({ at: _at, type: _type, ...receipt }: ReceiptEvent): Receipt => receipt
 
-const toHeadraceError = (cause: Cause.Cause<Transfer.TransferError | Ends.EndError>): HeadraceError =>
+const destinationOf = (options: UploadOptions): string => Uri.shown([options.to].flat()[0] ?? "")
+
+const toHeadraceError = (
+  cause: Cause.Cause<Transfer.TransferError | Ends.EndError>,
+  options: UploadOptions
+): HeadraceError =>
   Option.match(Cause.findErrorOption(cause), {
     onSome: (error) => {
       if (error._tag === "EndError") return notBegun(error.reason, error.uri, error.message)
@@ -241,8 +246,8 @@ const toHeadraceError = (cause: Cause.Cause<Transfer.TransferError | Ends.EndErr
         reason: "Rejected",
         message: `internal error: ${defect instanceof Error ? defect.message : String(defect)}`,
         retryable: false,
-        left: "unknown",
-        uri: "",
+        left: `unknown ${destinationOf(options)}`,
+        uri: destinationOf(options),
         receipt: undefined,
         cause: defect
       })

@@ -162,6 +162,14 @@ describe("upload", () => {
     expect(await stored(name)).toBeUndefined()
   })
 
+  it("an abort before the source gives anything is told with all events", async () => {
+    const { transfer } = start(() => new Promise<never>(() => {}), { signal: AbortSignal.timeout(100) })
+    const types: Array<string> = []
+    for await (const event of transfer.events) types.push(event.type)
+    expect(types).toEqual(["start", "verdict", "receipt"])
+    expect(await failure(transfer.receipt)).toMatchObject({ reason: "Interrupted", left: "none" })
+  })
+
   it("an abort before the start asks nobody", async () => {
     const before = bench.glance.requests.length
     const error = await failure(start(bytes, { signal: AbortSignal.abort() }).transfer.receipt)

@@ -5,14 +5,13 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Digests } from "../Digest.ts"
 import type { Inspection, Session, StoredObject } from "../Store.ts"
-import { judge } from "./judge.ts"
+import { judge, type SourceContent } from "./judge.ts"
 import * as Problem from "./problem.ts"
 
 /** What to do after an attempt. */
 export type Next =
-  | { readonly _tag: "Judge"; readonly object: StoredObject }
+  | { readonly _tag: "Judge"; readonly object: StoredObject; readonly content: SourceContent }
   | { readonly _tag: "Again"; readonly problem: Problem.Problem; readonly recreate: boolean }
   | {
       readonly _tag: "GiveUp"
@@ -28,12 +27,14 @@ const lookEveryMs = 250
 export const decide = (input: {
   readonly session: Session
   readonly problem: Problem.Problem | undefined
-  readonly content: { readonly size: number; readonly digests: Digests } | undefined
+  readonly content: SourceContent | undefined
+  /** The same of an earlier attempt; the source is unchanged since. */
+  readonly earlier: SourceContent | undefined
   readonly answerMs: number
   readonly replayable: boolean
 }): Effect.Effect<Next> =>
   Effect.gen(function* () {
-    const { answerMs, content, problem, session } = input
+    const { answerMs, content, earlier, problem, session } = input
     const owned = yield* session.owned
     const failed =
       problem ?? Problem.make("Rejected", "the store took the body, but does not hold it", { retryable: true })
@@ -62,13 +63,17 @@ export const decide = (input: {
       case "Stored": {
         if (content !== undefined) {
           const same = judge(content, found.object)
-          if (problem === undefined || same._tag === "Equal") return { _tag: "Judge", object: found.object }
+          if (problem === undefined || same._tag === "Equal") return { _tag: "Judge", object: found.object, content }
           if (problem.ofSource) return giveUp()
           if (problem.reason === "Conflict" || problem.reason === "Gone")
             return giveUp(foreign(problem), true, found.object)
           return owned ? again(true) : giveUp(differs(same, problem), false, found.object)
         }
         if (problem !== undefined && problem.ofSource) return retryable && owned ? again(true) : giveUp()
+        // An earlier body that was not known to have arrived: a proxy may bring it long after it has given up.
+        if (earlier !== undefined && judge(earlier, found.object)._tag === "Equal") {
+          return { _tag: "Judge", object: found.object, content: earlier }
+        }
         // Bytes that we did not finish sending: somebody else's, and not ours to delete.
         if (failed.reason === "Conflict" || failed.reason === "Gone") return giveUp(foreign(failed), true, found.object)
         return owned
@@ -102,7 +107,7 @@ export const decide = (input: {
           : giveUp()
       case "Spoiled":
         return owned
-          ? again(true)
+          ? again(true, problem ?? { ...failed, message: `${failed.message}: ${found.why}` })
           : giveUp({ ...failed, message: `${failed.message}; the object takes no bytes any more: ${found.why}` })
       case "Busy": {
         const stuck: Problem.Problem = {

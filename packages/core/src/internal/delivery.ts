@@ -16,6 +16,7 @@ import * as Reading from "./reading.ts"
 import { waitFor } from "./retryDelay.ts"
 import { leave } from "./tidying.ts"
 import * as Verdict from "./verdict.ts"
+import type { SourceContent } from "./judge.ts"
 
 export interface Settings {
   readonly digest: ReadonlyArray<Algorithm>
@@ -49,7 +50,7 @@ export interface State {
   attempts: number
   bytesSent: number
   /** Of the source, once it was read to its end. */
-  content: { readonly size: number; readonly digests: Digests } | undefined
+  content: SourceContent | undefined
   notes: ReadonlyArray<string>
   /** Why the destination has failed, while what it left is being tidied up. */
   failed: Problem.Problem | undefined
@@ -172,6 +173,7 @@ export const run = <RS, RD>(
         session,
         problem,
         content,
+        earlier: state.content,
         answerMs: settings.answerMs,
         replayable: source.replayable || !reading.consumed()
       })
@@ -187,7 +189,6 @@ export const run = <RS, RD>(
           break
         }
         case "Judge": {
-          if (content === undefined) return yield* Effect.die(new Error("a verdict without digests"))
           return yield* Verdict.reach({
             source,
             info: job.info,
@@ -195,7 +196,7 @@ export const run = <RS, RD>(
             level: settings.verify,
             hasher: job.hasher,
             session,
-            content,
+            content: next.content,
             object: next.object,
             bad
           })

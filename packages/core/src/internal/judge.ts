@@ -4,6 +4,12 @@
 import { type Algorithm, algorithms, type Digests } from "../Digest.ts"
 import type { StoredObject } from "../Store.ts"
 
+/** Of a source that was read to its end. */
+export interface SourceContent {
+  readonly size: number
+  readonly digests: Digests
+}
+
 export type Judgement =
   /** `compared` are the digests that both sides have and that are equal; never empty. */
   | { readonly _tag: "Equal"; readonly compared: ReadonlyArray<Algorithm> }
@@ -12,7 +18,7 @@ export type Judgement =
   | { readonly _tag: "SizeDiffers"; readonly message: string }
   | { readonly _tag: "DigestDiffers"; readonly message: string }
 
-export const judge = (ours: { readonly size: number; readonly digests: Digests }, object: StoredObject): Judgement => {
+export const judge = (ours: SourceContent, object: StoredObject): Judgement => {
   if (object.size !== undefined && object.size !== ours.size) {
     return { _tag: "SizeDiffers", message: `${ours.size} bytes were sent, the store holds ${object.size}` }
   }

@@ -4,12 +4,12 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { BlockPool } from "../BlockPool.ts"
-import type { Algorithm, Digests, HasherService } from "../Digest.ts"
+import type { Algorithm, HasherService } from "../Digest.ts"
 import type * as Receipt from "../Receipt.ts"
 import type { Info, Source } from "../Source.ts"
 import type { Left, Session, StoredObject } from "../Store.ts"
 import { computedBy } from "./computedBy.ts"
-import { judge } from "./judge.ts"
+import { judge, type SourceContent } from "./judge.ts"
 import * as Problem from "./problem.ts"
 import * as Verify from "./verify.ts"
 
@@ -36,7 +36,7 @@ export const reach = <RS>(input: {
   readonly level: "transfer" | "source" | "destination"
   readonly hasher: HasherService
   readonly session: Session
-  readonly content: { readonly size: number; readonly digests: Digests }
+  readonly content: SourceContent
   readonly object: StoredObject
   /** Tidies up, and makes a verdict of what is wrong. */
   readonly bad: (problem: Problem.Problem, keep: boolean, object: StoredObject) => Effect.Effect<Verdict>

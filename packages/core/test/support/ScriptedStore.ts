@@ -18,14 +18,14 @@ export type Step =
       readonly corrupt?: boolean
       readonly truncate?: number
     }
-  /** Fails after so many bytes of the body; `leaves` is what the object is afterwards. */
+  /** Fails after so many bytes of the body; `leaves` is what the object is afterwards; `late`: it has the first body. */
   | {
       readonly failAfter: number
       readonly reason: Reason
       readonly retryable?: boolean
       readonly clear?: boolean
       readonly retryAfterMs?: number
-      readonly leaves?: Inspection["_tag"] | "foreign"
+      readonly leaves?: Inspection["_tag"] | "foreign" | "late"
       readonly busyLooks?: number
     }
   | { readonly hang: true }
@@ -120,6 +120,9 @@ export const make = (options: {
         else if (step.leaves === "foreign") {
           object.state = "Stored"
           object.bytes = new Uint8Array([1, 2, 3])
+        } else if (step.leaves === "late") {
+          object.state = "Stored"
+          object.bytes = log.bodies[0]
         } else if (step.leaves !== undefined) object.state = step.leaves
         return yield* fail(step.reason, {
           retryable: step.retryable ?? false,
