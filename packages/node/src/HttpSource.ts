@@ -10,11 +10,12 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Source from "@headrace/core/Source"
 import * as SourceError from "@headrace/core/SourceError"
-import { type Response, Transport, type TransportError } from "@headrace/core/Transport"
+import { type Response, Transport, TransportError } from "@headrace/core/Transport"
 import { identityOf, lengthOf, rangeOf, rangeValidatorOf, sameContent } from "./internal/entity.ts"
 
 /** Lost connections in a row, without a byte between them, after which the source has failed. */
@@ -35,6 +36,10 @@ const unusable = (message: string): Source.Source<never> => {
   const error = SourceError.make("InvalidUri", { uri: "http:", message })
   return { uri: "http:", replayable: true, info: Effect.fail(error), open: () => Stream.fail(error) }
 }
+
+/** Whether the server could be reached, and closed the connection instead of answering. */
+const hungUp = (cause: unknown): boolean =>
+  cause instanceof TransportError && cause.reason._tag === "ConnectionLost" && cause.phase === "answer"
 
 /** Why there is no connection. A passing reason is worth another try from the same offset. */
 interface Refusal {
@@ -117,11 +122,16 @@ export const make = (url: string): Source.Source<Transport> => {
 
   const info = Effect.scoped(
     Effect.gen(function* () {
-      const head = yield* ask("HEAD", {})
-      if (head.status >= 200 && head.status < 300 && lengthOf(head.headers) !== undefined) {
-        return { size: lengthOf(head.headers), identity: identityOf(head.headers) }
+      const head = yield* Effect.result(ask("HEAD", {}))
+      if (Result.isFailure(head)) {
+        if (!hungUp(head.failure.cause)) return yield* head.failure
+      } else {
+        const { headers, status } = head.success
+        const size = status >= 200 && status < 300 ? lengthOf(headers) : undefined
+        if (size !== undefined && size > 0) return { size, identity: identityOf(headers) }
       }
-      // Signed URLs often allow GET alone, and some servers say no length to HEAD. One byte is enough to learn both.
+      // Signed URLs often allow GET alone, and some servers know no HEAD, or no length for it but 0. One byte is enough
+      // to learn all.
       const answer = yield* ask("GET", { range: "bytes=0-0" })
       const whole =
         answer.status === 206 ? rangeOf(answer.headers)?.size : answer.status === 416 ? 0 : lengthOf(answer.headers)

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Readable } from "node:stream"
 import type { ReadableStream as NodeReadableStream } from "node:stream/web"
+import { isUint8Array } from "node:util/types"
 import * as Source from "@headrace/core/Source"
 import * as SourceError from "@headrace/core/SourceError"
 import { fromItems, UsedUp } from "./internal/iterating.ts"
@@ -60,8 +61,23 @@ const toReadable = (input: Readable | WebStream): Readable => {
   return Readable.fromWeb(stream)
 }
 
+/** Memory that was handed to somebody else, or shrunk away, looks like no bytes; what was in it would be lost unseen. */
+const isGone = (bytes: Uint8Array): boolean => {
+  if (bytes.byteLength > 0) return false
+  try {
+    new Uint8Array(0).set(bytes)
+    return false
+  } catch {
+    return true
+  }
+}
+
 const checked = (chunk: unknown): Uint8Array => {
-  if (chunk instanceof Uint8Array) return chunk
+  // Of any realm: programs run in contexts of their own under some test runners.
+  if (isUint8Array(chunk)) {
+    if (isGone(chunk)) throw new TypeError("the memory of its bytes is gone (detached, or resized)")
+    return chunk
+  }
   if (chunk instanceof ArrayBuffer) return new Uint8Array(chunk)
   throw new TypeError(`it gave ${typeof chunk === "object" ? "an object" : `a ${typeof chunk}`}, not a Uint8Array`)
 }
@@ -70,7 +86,11 @@ const read = (
   input: Once,
   onError: (cause: unknown) => SourceError.SourceError
 ): Stream.Stream<Uint8Array, SourceError.SourceError> => {
-  if (input instanceof Uint8Array) return input.byteLength === 0 ? Stream.empty : Stream.succeed(input)
+  if (isUint8Array(input)) {
+    if (isGone(input))
+      return Stream.fail(onError(new TypeError("the memory of the bytes is gone (detached, or resized)")))
+    return input.byteLength === 0 ? Stream.empty : Stream.succeed(input)
+  }
   if (typeof input !== "object" || input === null) {
     return Stream.fail(onError(new TypeError(`it is ${input === null ? "null" : `a ${typeof input}`}, not bytes`)))
   }
@@ -95,8 +115,8 @@ const read = (
  * @category constructors
  */
 export const make = (input: Input, options?: { readonly uri?: string; readonly size?: number }): Source.Source => {
-  const uri = options?.uri ?? (input instanceof Uint8Array ? "memory:" : "stream:")
-  if (input instanceof Uint8Array) return Source.fromBytes(input, uri)
+  const uri = options?.uri ?? (isUint8Array(input) ? "memory:" : "stream:")
+  if (isUint8Array(input) && !isGone(input)) return Source.fromBytes(input, uri)
   // An error that comes before anybody reads must not end the process; whoever reads finds it.
   if (input instanceof Readable) input.on("error", () => {})
   const replayable = typeof input === "function"

@@ -335,3 +335,26 @@ describe("a connection that is lost", () => {
     20_000
   )
 })
+
+describe("a server that knows no HEAD", () => {
+  for (const [what, head] of [
+    ["says 0 bytes", (peer: Peer) => peer.answer(200, "", { "Content-Length": "0" })],
+    ["hangs up", (peer: Peer) => peer.socket.destroy()]
+  ] as const) {
+    it.live(`and ${what} is asked with GET`, () =>
+      run(
+        Effect.gen(function* () {
+          const server = yield* serve(async (peer) => {
+            while (true) {
+              if (!(await peer.head()).startsWith("HEAD")) peer.answer(200, "hello")
+              else head(peer)
+            }
+          })
+          const source = HttpSource.make(server.url)
+          assert.strictEqual((yield* source.info).size, 5)
+          assert.strictEqual((yield* read(source)).bytes.byteLength, 5)
+        })
+      )
+    )
+  }
+})

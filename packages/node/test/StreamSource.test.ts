@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Readable } from "node:stream"
 import { ReadableStream } from "node:stream/web"
+import { runInNewContext } from "node:vm"
 import { pattern, read } from "./support/reading.ts"
 
 const bytes = pattern(2_500_000)
@@ -78,7 +79,56 @@ for (const [what, make] of Object.entries(kinds)) {
   })
 }
 
+const detached = () => {
+  const gone = bytes.slice()
+  structuredClone(gone.buffer, { transfer: [gone.buffer] })
+  return gone
+}
+
 describe("a source of a program", () => {
+  it.live("is not empty when its memory is gone", () =>
+    Effect.gen(function* () {
+      for (const input of [detached(), () => detached()]) {
+        assert.match((yield* read(StreamSource.make(input))).error?.message ?? "", /memory of the bytes is gone/)
+      }
+    })
+  )
+
+  it.live("may be of another realm", () =>
+    Effect.gen(function* () {
+      const make = (code: string) => StreamSource.make(runInNewContext(code) as StreamSource.Once)
+      for (const code of ["new Uint8Array([1, 2, 3])", "[new Uint8Array([1]), new Uint8Array([2, 3])]"]) {
+        assert.deepStrictEqual([...(yield* read(make(code))).bytes], [1, 2, 3])
+      }
+    })
+  )
+
+  it.live("may give any number of objects without bytes", () =>
+    Effect.gen(function* () {
+      let left = 30_000
+      const readable = new Readable({
+        objectMode: true,
+        read() {
+          this.push(left-- > 0 ? Buffer.alloc(0) : left === -1 ? Buffer.from("x") : null)
+        }
+      })
+      assert.strictEqual((yield* read(StreamSource.make(readable))).bytes.byteLength, 1)
+    })
+  )
+
+  it.live("fails when its iterator gives no result", () =>
+    Effect.gen(function* () {
+      const next = () => undefined
+      for (const input of [
+        { [Symbol.iterator]: () => ({ next }) },
+        { [Symbol.asyncIterator]: () => ({ next: async () => next() }) }
+      ]) {
+        const got = yield* read(StreamSource.make(input as unknown as StreamSource.Once))
+        assert.match(got.error?.message ?? "", /its iterator gave no result/)
+      }
+    })
+  )
+
   it.live("may give its stream later, and fail in doing so", () =>
     Effect.gen(function* () {
       const later = StreamSource.make(async (offset) => {
@@ -115,6 +165,7 @@ describe("a source of a program", () => {
     Effect.gen(function* () {
       for (const [chunk, what] of [
         [42, /a number, not a Uint8Array/],
+        [detached(), /memory of its bytes is gone/],
         [{ a: 1 }, /an object, not a Uint8Array/]
       ] as const) {
         const got = yield* read(StreamSource.make([chunk] as unknown as Array<Uint8Array>))

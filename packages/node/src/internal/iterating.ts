@@ -43,6 +43,7 @@ export const fromItems = <E>(items: Items, onError: (cause: unknown) => E): Stre
           })
         )
         const taken = (result: IteratorResult<unknown>): Pull.Pull<readonly [unknown], E> => {
+          if (typeof result !== "object" || result === null) return failed(new TypeError("its iterator gave no result"))
           if (result.done !== true) return Effect.succeed([result.value] as const)
           over = true
           return Cause.done()
@@ -54,7 +55,7 @@ export const fromItems = <E>(items: Items, onError: (cause: unknown) => E): Stre
         const next = Effect.suspend((): Pull.Pull<readonly [unknown], E> => {
           try {
             const result = iterator.next()
-            if (!("then" in result)) return taken(result)
+            if (typeof result !== "object" || result === null || !("then" in result)) return taken(result)
             return Effect.callback((resume) => {
               result.then(
                 (value) => resume(taken(value)),

@@ -17,10 +17,10 @@ const toBytes = (chunk: unknown): Uint8Array =>
 /** A pull of what the stream has, as soon as it has some. */
 export const pull = <E>(readable: Readable, onError: (cause: unknown) => E): Pull.Pull<Chunks, E> => {
   const take = (): Pull.Pull<Chunks, E> | undefined => {
-    const chunk: unknown = readable.read()
-    if (chunk !== null) {
+    // Streams of objects may give any number of chunks without bytes.
+    for (let chunk: unknown = readable.read(); chunk !== null; chunk = readable.read()) {
       const bytes = toBytes(chunk)
-      return bytes.byteLength === 0 ? take() : Effect.succeed([bytes] as Chunks)
+      if (bytes.byteLength !== 0) return Effect.succeed([bytes] as Chunks)
     }
     if (readable.errored !== null) return Effect.fail(onError(readable.errored))
     if (readable.readableEnded) return Cause.done()
