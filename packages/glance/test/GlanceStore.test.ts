@@ -744,6 +744,35 @@ describe("what is known of a service", () => {
   )
 })
 
+describe("a service that answers in its own way", () => {
+  live("may write blanks between its stores", () =>
+    against(two, (glance) =>
+      Effect.gen(function* () {
+        const session = yield* open(glance, { name: "disk", store: "fast" })
+        yield* session.checkPlace({ id: uuid, store: "cheap, fast", size: 1, digests: {} })
+      })
+    )
+  )
+
+  live("and calls an image complete before it has it is not believed", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const url = yield* server((request, response) => {
+          if (request.method === "PUT") response.writeHead(204).end()
+          else if (request.method !== "POST") response.writeHead(404).end()
+          else response.writeHead(201).end(JSON.stringify({ id: uuid, name: "x", status: "queued" }))
+        })
+        const large = new Uint8Array(32 * 1024 * 1024)
+        const session = yield* GlanceStore.image({ endpoint: url, name: "x" }).open(contentOf(large))
+        yield* session.begin
+        const error = yield* Effect.flip(write(session, large))
+        assert.match(error.message, /called complete \(204\) after \d+ of 33554432 bytes$/)
+        assert.isTrue(error.retryable)
+      })
+    ).pipe(Effect.provide(layer))
+  )
+})
+
 describe("an endpoint", () => {
   for (const suffix of ["/", "/v2", "/v2/", "/v2.16"]) {
     live(`may be written with ${suffix}`, () =>

@@ -74,6 +74,8 @@ const headersFor = <E, R>(request: Request<E, R>, route: Route): Record<string, 
   headers["Connection"] = "keep-alive"
   if (!names.has("user-agent")) headers["User-Agent"] = "headrace"
   if (!names.has("accept")) headers["Accept"] = "*/*"
+  // Nothing is decoded here, and who says nothing accepts every coding (RFC 9110 §12.5.3).
+  if (!names.has("accept-encoding")) headers["Accept-Encoding"] = "identity"
   if (!names.has("authorization") && (route.url.username !== "" || route.url.password !== "")) {
     headers["Authorization"] = basic(route.url)
   }

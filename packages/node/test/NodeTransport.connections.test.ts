@@ -361,6 +361,20 @@ describe("Expect: 100-continue", () => {
     )
   )
 
+  it.live(
+    "does so no more when the 100 has not come within 5 s",
+    () =>
+      run(
+        Effect.gen(function* () {
+          const { server, waits } = yield* timing((peer) => peer.number === 1, 0)
+          for (let i = 0; i < 3; i++) yield* put(server.url, [MiB, MiB])
+          within(waits[1], 5000, 5500)
+          within(waits[2], 1000, 1500)
+        })
+      ),
+    15_000
+  )
+
   it.live("is left out where it is refused with 417, and the body goes at once", () =>
     run(
       Effect.gen(function* () {

@@ -237,7 +237,12 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
           )
         if (response.status >= 200 && response.status < 300) {
           state.refused = false
-          return
+          if (!response.early || body.length === undefined || sent >= body.length) return
+          return yield* Fault.make(
+            "Rejected",
+            `the image data was called complete (${response.status}) after ${sent} of ${body.length} bytes`,
+            { status: response.status, retryable: true, clear: false }
+          )
         }
         const answer = yield* api.answer(response, signed.token)
         const fault = Answer.ofUpload(answer, sent, options.store)
@@ -275,7 +280,7 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
 
   const checkPlace = (object: StoredObject): Effect.Effect<void, StoreError.StoreError> => {
     const { store } = options
-    if (store === undefined || (object.store ?? "").split(",").includes(store)) return Effect.void
+    if (store === undefined || (object.store ?? "").split(/\s*,\s*/).includes(store)) return Effect.void
     return Effect.fail(
       StoreError.make("StoreIgnored", {
         uri,

@@ -62,7 +62,7 @@ const run = <E, R>(
   const writer = new BodyWriter(call.socket, body?.length, exchange.onSent)
   const lost = (phase: TransportError["phase"], cause: unknown) =>
     failure("ConnectionLost", phase, writer.handed, `${name}: ${describe(cause)}`, cause)
-  const answered = (incoming: IncomingMessage) => ({ incoming, name, bytesSent: writer.handed, stallMs })
+  const answered = (incoming: IncomingMessage) => ({ incoming, name, bytesSent: writer.handed, stallMs, answerMs })
   const early = (incoming: IncomingMessage) => Effect.ensuring(earlyResponse(answered(incoming)), call.close)
 
   /** What an outcome before the body's end means. */
@@ -82,7 +82,10 @@ const run = <E, R>(
   /** `undefined` when the body may be sent. */
   const expectation = Effect.gen(function* () {
     const found = yield* Effect.timeoutOption(call.continued, wire.expectations.waitMs(url.origin, stallMs))
-    if (Option.isNone(found)) return undefined
+    if (Option.isNone(found)) {
+      wire.expectations.unanswered(url.origin)
+      return undefined
+    }
     if (found.value !== "Continue") return found.value
     wire.expectations.continued(url.origin)
     return undefined

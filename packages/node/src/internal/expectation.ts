@@ -1,11 +1,13 @@
 /**
  * How long to wait for `100 Continue` before the body is sent anyway. Asking is the only way to learn a refusal behind
  * some proxies, but uWSGI never sends the 100: so the wait follows what the origin's control calls take, and an origin
- * that has sent one before is trusted to do so again (RFC 9110 §10.1.1).
+ * that has sent one before is trusted to do so again (RFC 9110 §10.1.1). Not for ever: several servers may stand behind
+ * one origin, and uWSGI gives a body up that does not begin within 10 s.
  */
 
 const leastMs = 50
 const mostMs = 1000
+const trustedMs = 5000
 
 interface Manner {
   /** What the last control call took. */
@@ -33,6 +35,11 @@ export class Expectations {
     this.#of(origin).continues = true
   }
 
+  /** Said when the wait was in vain. */
+  unanswered(origin: string): void {
+    this.#of(origin).continues = false
+  }
+
   /** Said of an origin that answers 417: it is not asked again. */
   refused(origin: string): void {
     this.#of(origin).refuses = true
@@ -44,7 +51,7 @@ export class Expectations {
 
   waitMs(origin: string, stallMs: number): number {
     const { continues, controlMs } = this.#of(origin)
-    if (continues) return stallMs
+    if (continues) return Math.min(trustedMs, stallMs)
     return controlMs === undefined ? mostMs : Math.min(mostMs, Math.max(leastMs, 4 * controlMs))
   }
 }

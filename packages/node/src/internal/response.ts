@@ -20,6 +20,7 @@ export interface Answered {
   readonly name: string
   readonly bytesSent: number
   readonly stallMs: number
+  readonly answerMs: number
 }
 
 const headersOf = (incoming: IncomingMessage): Record<string, string> => {
@@ -88,14 +89,23 @@ const reading = ({ bytesSent, incoming, name, stallMs }: Answered): Stream.Strea
 
 /** An answer to a request that was sent whole; its body is read when the caller reads it. */
 export const response = (answered: Answered): Response => {
+  const { answerMs, bytesSent, name } = answered
   const stream = reading(answered)
+  // A text is a part of the answer: one that trickles is not there in time, though it never stalls.
+  const late = () =>
+    new TransportError({
+      reason: { _tag: "Stalled" },
+      phase: "answer",
+      bytesSent,
+      message: `${name}: the answer did not end within ${answerMs / 1000} s`
+    })
   return {
     status: answered.incoming.statusCode ?? 0,
     headers: headersOf(answered.incoming),
     early: false,
     bytesSent: answered.bytesSent,
     stream,
-    text: textOf(stream)
+    text: Effect.timeoutOrElse(textOf(stream), { duration: answerMs, orElse: () => Effect.fail(late()) })
   }
 }
 
