@@ -708,3 +708,33 @@ describe("interruption", () => {
     })
   )
 })
+
+describe("reading again, where the store offers nothing to compare", () => {
+  it.effect("finds other bytes at the destination", () =>
+    Effect.gen(function* () {
+      const good = Script.make({ digests: [] })
+      const receipt = yield* run(good, { verify: "destination" })
+      ok(receipt)
+      assert.isTrue(Exit.isSuccess(receipt) && receipt.value.destinations[0]!.status === "verified")
+      const bad = Script.make({
+        digests: [],
+        readBack: (b) => Uint8Array.from(b, (byte, i) => (i === 7 ? byte ^ 1 : byte))
+      })
+      assert.strictEqual(failure(yield* run(bad, { verify: "destination" })).reason._tag, "DigestMismatch")
+    })
+  )
+
+  it.effect("finds another source", () =>
+    Effect.gen(function* () {
+      let opened = 0
+      const source = Source.fromStream({
+        uri: "test:",
+        replayable: true,
+        info: Effect.succeed({ size: bytes.length, identity: undefined }),
+        open: () => Stream.succeed(opened++ === 0 ? bytes : randomBytes(bytes.length))
+      })
+      const error = failure(yield* run(Script.make({ digests: [] }), { source, verify: "source" }))
+      assert.strictEqual(error.reason._tag, "SourceChanged")
+    })
+  )
+})

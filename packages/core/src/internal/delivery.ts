@@ -214,6 +214,8 @@ const computed = (wanted: ReadonlyArray<Algorithm>, settings: Settings): Readonl
   const reported = algorithms.filter((a) => settings.reported[a] !== undefined)
   const best = strong.find((a) => reported.includes(a)) ?? reported[0]
   if (best !== undefined && !reported.some((a) => all.has(a))) all.add(best)
+  // What is read again has to be compared by something, also where the store offers nothing.
+  if (settings.verify !== "transfer" && all.size === 0) all.add("sha256")
   return [...all]
 }
 
