@@ -17,10 +17,11 @@ const hasTerminal = () => {
 
 /** Ends as the program ended. */
 export const become = (command, args, options = {}) => {
-  const child = spawn(command, args, { stdio: "inherit", env: environment(), ...options })
+  // listened for before there is a child: one that came just behind its start would end this process alone
   // a terminal sends ^C to the program itself as well, and two would be one too many
   process.on("SIGINT", () => hasTerminal() || child.kill("SIGINT"))
   for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
+  const child = spawn(command, args, { stdio: "inherit", env: environment(), ...options })
   child.once("error", (error) => {
     process.stderr.write(`headrace: ${error.message}\n`)
     process.exit(1)

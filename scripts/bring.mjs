@@ -4,10 +4,10 @@
  *
  *     node scripts/bring.mjs
  */
-import { spawn } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { fail, runChild } from "./child.mjs"
 import { say, withLock } from "./lock.mjs"
 
 export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
@@ -36,14 +36,8 @@ const nodePackage = () => {
   return `${family}-${process.platform}-${process.arch}`
 }
 
-const run = (command, args, options = {}) =>
-  new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"], ...options })
-    child.once("error", reject)
-    child.once("exit", (code, signal) =>
-      code === 0 ? resolve() : reject(new Error(`${path.basename(command)} ended with ${signal ?? code}`))
-    )
-  })
+const run = (command, args) =>
+  runChild(path.basename(command), command, args, { stdio: ["ignore", "ignore", "inherit"] })
 
 const npm = (args) => {
   const own = process.env.npm_execpath
@@ -62,6 +56,8 @@ const installTool = async (name, spec) => {
     fs.writeFileSync(path.join(fresh, "package.json"), '{ "private": true }\n')
     const quiet = ["--loglevel=error", "--no-audit", "--no-fund", "--no-update-notifier"]
     await npm(["install", "--prefix", fresh, "--no-save", "--no-package-lock", "--ignore-scripts", ...quiet, spec])
+    // made for nobody else to read, but a checkout may be for several users
+    fs.chmodSync(fresh, 0o777 & ~process.umask())
     fs.renameSync(fresh, target)
   } finally {
     fs.rmSync(fresh, { recursive: true, force: true })
@@ -115,8 +111,5 @@ export const bring = async () => {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  bring().catch((error) => {
-    say(error.message)
-    process.exitCode = 1
-  })
+  bring().catch(fail)
 }

@@ -5,7 +5,7 @@ import path from "node:path"
 import { pathToFileURL } from "node:url"
 import { become } from "./become.mjs"
 import { bring, isNewEnough, root } from "./bring.mjs"
-import { say } from "./lock.mjs"
+import { fail } from "./child.mjs"
 import { isBuilt, prepare } from "./prepare.mjs"
 
 const project = "packages/headrace"
@@ -21,10 +21,5 @@ const start = async () => {
   }
 }
 
-const ready = isBuilt(project)
-  ? Promise.resolve()
-  : prepare(project).catch((error) => {
-      say(error.message)
-      process.exit(1)
-    })
-await ready.then(start)
+const isReady = isBuilt(project) || (await prepare(project).then(() => true, fail))
+if (isReady) await start()

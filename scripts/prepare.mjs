@@ -2,11 +2,11 @@
  * Installs the dependencies and builds, each only when something has changed since the last time. To find out costs some
  * hundred `stat`s, a few milliseconds. All that is said goes to stderr.
  */
-import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
 import { bring, brought, root, tools } from "./bring.mjs"
+import { runChild } from "./child.mjs"
 import { say, withLock } from "./lock.mjs"
 
 /** The environment in which the development tools find each other and the right Node. */
@@ -17,12 +17,10 @@ export const environment = () => ({
 
 /** Runs a development tool, its output on stderr, or only what it says there. */
 const tool = (command, args, stdout = 2) =>
-  new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, env: environment(), stdio: ["ignore", stdout, 2] })
-    child.once("error", reject)
-    child.once("exit", (code, signal) =>
-      code === 0 ? resolve() : reject(new Error(`${command} ${args.join(" ")} ended with ${signal ?? code}`))
-    )
+  runChild(`${command} ${args.join(" ")}`, command, args, {
+    cwd: root,
+    env: environment(),
+    stdio: ["ignore", stdout, 2]
   })
 
 const folders = () =>

@@ -4,7 +4,7 @@
 import path from "node:path"
 import { become } from "./become.mjs"
 import { brought, root } from "./bring.mjs"
-import { say } from "./lock.mjs"
+import { fail } from "./child.mjs"
 import { prepare } from "./prepare.mjs"
 
 try {
@@ -13,6 +13,5 @@ try {
   const cwd = process.env.INIT_CWD ?? process.cwd()
   become(brought.node, [path.join(root, "apps", "demo", "dist", "main.js"), ...process.argv.slice(2)], { cwd })
 } catch (error) {
-  say(error.message)
-  process.exitCode = 1
+  fail(error)
 }

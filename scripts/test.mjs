@@ -5,7 +5,7 @@
 import path from "node:path"
 import { become } from "./become.mjs"
 import { brought, root } from "./bring.mjs"
-import { say } from "./lock.mjs"
+import { fail } from "./child.mjs"
 import { environment, prepare } from "./prepare.mjs"
 
 try {
@@ -14,6 +14,5 @@ try {
   const env = { ...environment(), HEADRACE_REAL: process.env.HEADRACE_REAL ?? "auto" }
   become(brought.node, [vitest, "run", ...process.argv.slice(2)], { cwd: root, env })
 } catch (error) {
-  say(error.message)
-  process.exitCode = 1
+  fail(error)
 }

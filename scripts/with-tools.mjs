@@ -4,7 +4,7 @@
  *     node scripts/with-tools.mjs oxlint --deny-warnings
  */
 import { become } from "./become.mjs"
-import { say } from "./lock.mjs"
+import { fail } from "./child.mjs"
 import { prepare } from "./prepare.mjs"
 
 const [command, ...args] = process.argv.slice(2)
@@ -13,6 +13,5 @@ try {
   await prepare()
   become(command, args)
 } catch (error) {
-  say(error.message)
-  process.exitCode = 1
+  fail(error)
 }

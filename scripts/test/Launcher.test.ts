@@ -25,7 +25,7 @@ const makeCheckout = async (): Promise<string> => {
     await chmod(join(root, name), mode)
   }
   await cp(join(here, "headrace"), join(root, "headrace"))
-  for (const name of ["become", "bring", "headrace", "lock", "prepare", "with-tools"]) {
+  for (const name of ["become", "bring", "child", "headrace", "lock", "prepare", "with-tools"]) {
     await cp(join(here, `scripts/${name}.mjs`), join(root, `scripts/${name}.mjs`))
   }
   await mkdir(join(root, "apps"))
@@ -51,7 +51,7 @@ interface Outcome {
 const run = async (
   program: string,
   args: ReadonlyArray<string>,
-  options: { readonly cwd?: string; readonly killOn?: string } = {}
+  options: { readonly cwd?: string; readonly killOn?: string; readonly killOnError?: string } = {}
 ): Promise<Outcome> => {
   const child = spawn(program, args, { cwd: options.cwd, stdio: ["ignore", "pipe", "pipe"] })
   let stdout = ""
@@ -60,7 +60,10 @@ const run = async (
     stdout += text
     if (options.killOn !== undefined && stdout.includes(options.killOn)) child.kill("SIGTERM")
   })
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text))
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text
+    if (options.killOnError !== undefined && stderr.includes(options.killOnError)) child.kill("SIGTERM")
+  })
   const [code, signal] = await once(child, "close")
   return { code, signal, stdout, stderr }
 }
@@ -108,13 +111,45 @@ describe("launcher", () => {
     assert.strictEqual((await run(headrace, ["wait"], { killOn: "waiting" })).code, 40)
   })
 
-  it("ends with the exit code, or the signal, of a development tool", { retry: 2, timeout: 20_000 }, async () => {
+  // says that it is ready, and waits for a signal, but not for ever: nobody else would end one that is left behind
+  const waiting = "trap 'exit 41' TERM; echo ready; i=0; while [ $i -lt 150 ]; do i=$((i + 1)); sleep 0.1; done"
+
+  it("ends with the exit code, or the signal, of a development tool", { timeout: 20_000 }, async () => {
     const tools = join(root, "scripts/with-tools.mjs")
     assert.strictEqual((await run(process.execPath, [tools, "sh", "-c", "exit 9"])).code, 9)
     assert.strictEqual((await run(process.execPath, [tools, "sh", "-c", "kill -KILL $$"])).signal, "SIGKILL")
-    const script = "trap 'exit 41' TERM; echo ready; while :; do sleep 0.1; done"
-    const killed = await run(process.execPath, [tools, "sh", "-c", script], { killOn: "ready" })
+    const killed = await run(process.execPath, [tools, "sh", "-c", waiting], { killOn: "ready" })
     assert.strictEqual(killed.code, 41)
+  })
+
+  it("leaves no tool behind when a signal comes just behind its start", { timeout: 20_000 }, async () => {
+    const slowly = `import child from "node:child_process"
+      import { syncBuiltinESMExports } from "node:module"
+      const { spawn } = child
+      child.spawn = (...args) => {
+        const made = spawn(...args)
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+        return made
+      }
+      syncBuiltinESMExports()`
+    const slow = `data:text/javascript,${encodeURIComponent(slowly)}`
+    const tools = join(root, "scripts/with-tools.mjs")
+    const killed = await run(process.execPath, ["--import", slow, tools, "sh", "-c", waiting], { killOn: "ready" })
+    assert.strictEqual(killed.code, 41)
+  })
+
+  it("takes the compiler along when it is ended, and leaves no lock", { timeout: 20_000 }, async () => {
+    const tsc = join(root, "node_modules/.bin/tsc")
+    const compiler = await readFile(tsc, "utf8")
+    await writeFile(tsc, `#!/bin/sh\necho compiling >&2\n${waiting}\n`)
+    await rm(join(root, "packages/headrace/dist"), { recursive: true })
+    const killed = await run(headrace, ["exit", "0"], { killOnError: "compiling\n" })
+    assert.strictEqual(killed.signal, "SIGTERM")
+    assert.include(killed.stderr, "interrupted (SIGTERM)")
+    await writeFile(tsc, compiler)
+    const next = await run(headrace, ["exit", "0"])
+    assert.strictEqual(next.code, 0)
+    assert.notInclude(next.stderr, "waiting for another process")
   })
 
   it("starts the command in less than half a second", { retry: 3 }, async () => {
