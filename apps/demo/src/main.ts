@@ -18,10 +18,11 @@ const imageBytes = 1024 ** 3
 const say = (...lines: ReadonlyArray<string>) => process.stdout.write(`${lines.join("\n")}\n`)
 
 const stop = new AbortController()
-let signalled: "SIGINT" | "SIGTERM" | undefined
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
+const codes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
+let signalled: keyof typeof codes | undefined
+for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
-    if (signalled !== undefined) process.exit(signalled === "SIGINT" ? 130 : 143)
+    if (signalled !== undefined) process.exit(codes[signalled])
     signalled = signal
     stop.abort()
   })
@@ -109,7 +110,7 @@ const run = async (files: ReadonlyArray<string>): Promise<number> => {
   } catch (error) {
     if (!(error instanceof HeadraceError)) throw error
     process.stderr.write(`headrace: ${error.uri}: ${error.message} (left behind: ${error.left})\n`)
-    return signalled === "SIGINT" ? 130 : signalled === "SIGTERM" ? 143 : 1
+    return signalled === undefined ? 1 : codes[signalled]
   } finally {
     if (service.process.connected) service.process.disconnect()
     await rm(folder, { recursive: true, force: true })

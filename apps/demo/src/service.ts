@@ -4,8 +4,8 @@
  */
 import * as EmbeddedGlance from "@headrace/testkit/EmbeddedGlance"
 
-// A terminal sends Ctrl-C to every process in front; who uploads wants to tidy up here first.
-process.on("SIGINT", () => {})
+// A terminal sends Ctrl-C, and its own end, to every process in front; who uploads wants to tidy up here first.
+for (const signal of ["SIGHUP", "SIGINT"] as const) process.on(signal, () => {})
 
 const glance = await EmbeddedGlance.start({
   manner: "uwsgi",

@@ -15,6 +15,7 @@ describe("an upload that is stopped", () => {
     ["upload", "disk.raw", "--to", `glance://emb/${name}`, "--json", "--limit", "4MiB/s"] as const
 
   for (const [signal, code] of [
+    ["SIGHUP", 129],
     ["SIGINT", 130],
     ["SIGTERM", 143]
   ] as const) {

@@ -15,9 +15,11 @@ export const failed = 2
 export const mismatch = 3
 
 /** The signals that end an upload in order. */
-export type Signal = "SIGINT" | "SIGTERM"
+export type Signal = "SIGHUP" | "SIGINT" | "SIGTERM"
 
-export const ofSignal = (signal: Signal): number => (signal === "SIGINT" ? 130 : 143)
+const signals: Readonly<Record<Signal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
+
+export const ofSignal = (signal: Signal): number => signals[signal]
 
 /** As a shell reports a command that was ended by SIGPIPE: whoever read standard output has gone. */
 export const brokenPipe = 141

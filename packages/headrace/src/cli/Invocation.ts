@@ -150,7 +150,7 @@ const command = (choose: (invocation: Invocation) => void) => {
           "there is an existing image, which must be queued. Parameters of the URI: store, disk_format, " +
           "container_format, visibility, protected, min_disk, min_ram, tag, hidden, id, name, property.KEY.",
         "Exit codes: 0 verified, or stored where the store can prove nothing; 1 wrong usage or configuration; 2 the " +
-          "destination failed; 3 the bytes are not the source's, or not the expected ones; 130 and 143 interrupted, " +
+          "destination failed; 3 the bytes are not the source's, or not the expected ones; 130, 143 and 129 interrupted, " +
           "after cleaning up."
       )
     ),

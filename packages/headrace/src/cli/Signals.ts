@@ -10,6 +10,9 @@ import * as Fiber from "effect/Fiber"
 import { aliveDuring } from "../internal/aliveDuring.ts"
 import * as ExitCode from "./ExitCode.ts"
 
+/** SIGHUP: the terminal was closed, or its connection has ended. */
+const signals: ReadonlyArray<ExitCode.Signal> = ["SIGHUP", "SIGINT", "SIGTERM"]
+
 /** Clean-up is given five seconds by the engine; after this long something is stuck. */
 const patienceMs = 7000
 
@@ -52,13 +55,11 @@ export const run = async <A>(
     signalledAt = now
     stop()
   }
-  process.on("SIGINT", onSignal)
-  process.on("SIGTERM", onSignal)
+  for (const name of signals) process.on(name, onSignal)
   const fiber = Effect.runFork(make(stop))
   interrupt = () => fiber.interruptUnsafe()
   if (stopping) interrupt()
   const exit = await aliveDuring(Effect.runPromise(Fiber.await(fiber)))
-  process.off("SIGINT", onSignal)
-  process.off("SIGTERM", onSignal)
+  for (const name of signals) process.off(name, onSignal)
   return { exit, signal }
 }
