@@ -11,6 +11,15 @@ import { resolve } from "node:path"
 import { Host, HostError } from "@headrace/core/Host"
 import { describeFault, errorCode } from "./internal/fault.ts"
 
+/** A user of no name, as containers are run with, may have no home folder: it is the root, as containers say then. */
+const home = (): string => {
+  try {
+    return homedir()
+  } catch {
+    return resolve("/")
+  }
+}
+
 /**
  * The machine that the process runs on.
  *
@@ -22,7 +31,7 @@ export const layer: Layer.Layer<Host> = Layer.succeed(
   Host.of({
     env: Effect.sync(() => ({ ...process.env })),
     cwd: Effect.sync(() => process.cwd()),
-    home: Effect.sync(() => homedir()),
+    home: Effect.sync(home),
     readFile: (path) =>
       Effect.tryPromise({
         try: () => readFile(resolve(path), "utf8"),

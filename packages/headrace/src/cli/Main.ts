@@ -14,16 +14,33 @@ const version = (): string => {
   return (manifest as { readonly version: string }).version
 }
 
+/** Threads cannot be started in a folder that was removed, and no path is meant from there. */
+const isHere = (): boolean => {
+  try {
+    return process.cwd() !== ""
+  } catch {
+    return false
+  }
+}
+
 const dispatch = async (invocation: Invocation.Invocation | Invocation.Wrong | undefined): Promise<number> => {
-  switch (invocation?._tag) {
-    case undefined:
-      return ExitCode.ok
+  if (invocation === undefined) return ExitCode.ok
+  switch (invocation._tag) {
     case "Wrong":
       process.stderr.write(`${ErrorLine.ofUsage(invocation.what, invocation.message)}\n`)
       return ExitCode.usage
     case "Later":
       process.stderr.write(`${ErrorLine.ofUsage(invocation.command, "this command is not supported yet")}\n`)
       return ExitCode.usage
+    default:
+      if (isHere()) return execute(invocation)
+      process.stderr.write(`${ErrorLine.ofUsage("current folder", "it was removed; change to another one")}\n`)
+      return ExitCode.usage
+  }
+}
+
+const execute = async (invocation: Invocation.Upload | Invocation.Sum | Invocation.Stores): Promise<number> => {
+  switch (invocation._tag) {
     case "Upload":
       return (await import("./UploadCommand.ts")).run(invocation)
     case "Sum":

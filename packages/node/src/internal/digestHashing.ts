@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import type { Lane } from "./digestLane.ts"
 import type { Pool } from "./digestPool.ts"
 import type { Engine, Reply } from "./digestRing.ts"
+import { describeFault } from "./fault.ts"
 
 /** Blocks that may be queued before `update` waits. More of them take memory, and make nothing faster. */
 const lag = 6
@@ -119,9 +120,12 @@ const run = (
     let ending = false
     let result: Digests | undefined
 
-    const sit = (): ReadonlyArray<Seat> =>
-      (seats ??= algorithms.map((algorithm) => {
-        const lane = pool.lane(options.engine(algorithm), algorithm)
+    const sit = (): ReadonlyArray<Seat> => {
+      if (seats !== undefined) return seats
+      // All or none: it may be that no thread can be started.
+      const lanes = algorithms.map((algorithm) => pool.lane(options.engine(algorithm), algorithm))
+      return (seats = algorithms.map((algorithm, index) => {
+        const lane = lanes[index]!
         const id = lane.join({
           onReply: (reply) => answers.take(algorithm, reply),
           onDeath: (why) => answers.fail(`the ${algorithm} worker died: ${why}`)
@@ -129,6 +133,13 @@ const run = (
         lane.command(id, { type: "start", id, state: states?.get(algorithm) })
         return { algorithm, lane, id }
       }))
+    }
+
+    const seated = Effect.try({
+      try: sit,
+      catch: (cause) =>
+        new DigestError({ message: `no thread can be started for digests: ${describeFault(cause)}`, cause })
+    })
 
     /** Hands a block to all workers, and gives it back when the last has done with it. */
     const feed = (block: Block) => {
@@ -180,12 +191,12 @@ const run = (
     )
 
     if (states !== undefined) {
-      sit()
+      yield* seated
       yield* answers.until(() => answers.started === algorithms.length)
     }
 
     const take = (block: Block) =>
-      Effect.sync(() => {
+      Effect.map(seated, () => {
         feedFirst()
         feed(block.share())
         taken += block.length
@@ -239,14 +250,16 @@ const run = (
         if (!options.resumable) {
           return Effect.fail(new DigestError({ message: `${options.provider} cannot save its state` }))
         }
-        feedFirst()
-        const bytes = taken
-        answers.states.clear()
-        for (const { id, lane } of sit()) lane.command(id, { type: "save", id })
-        return Effect.map(
-          answers.until(() => answers.states.size === algorithms.length),
-          () => WasmHasher.encodeState(bytes, answers.states)
-        )
+        return Effect.flatMap(seated, (all) => {
+          feedFirst()
+          const bytes = taken
+          answers.states.clear()
+          for (const { id, lane } of all) lane.command(id, { type: "save", id })
+          return Effect.map(
+            answers.until(() => answers.states.size === algorithms.length),
+            () => WasmHasher.encodeState(bytes, answers.states)
+          )
+        })
       }),
       hashed: () => hashed
     }

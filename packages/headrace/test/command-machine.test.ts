@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { type Bench, open } from "./support/command.ts"
+
+describe("a machine that is not as usual", () => {
+  let bench: Bench
+  beforeAll(async () => {
+    bench = await open()
+    await bench.file("disk.raw", 3_000_000)
+  })
+  afterAll(() => bench.close())
+
+  const preload = (code: string) => ({ NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` })
+  const upload = ["upload", "disk.raw", "--to", "glance://emb/disk", "--progress", "none"]
+
+  it("a Node that is too old is told in a line", async () => {
+    const env = preload(
+      "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } })"
+    )
+    expect(await bench.run(["--version"], { env })).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: "headrace: Node 20.20.2 is too old: run it with Node 22.19 or newer\n"
+    })
+  })
+
+  it("a current folder that was removed is told in a line", async () => {
+    for (const args of [["sum", "/proc/version"], ["sum", "disk.raw"], upload, ["stores", "glance://emb"]]) {
+      const env = preload(`process.cwd = () => { throw new Error("ENOENT: uv_cwd") }`)
+      expect(await bench.run(args, { env })).toMatchObject({
+        code: 1,
+        stdout: "",
+        stderr: "headrace: current folder: it was removed; change to another one\n"
+      })
+    }
+  })
+
+  it("a user without a home folder", async () => {
+    const env = preload(`import os from "node:os"
+      import { syncBuiltinESMExports } from "node:module"
+      os.homedir = () => { throw new Error("uv_os_homedir returned ENOENT") }
+      syncBuiltinESMExports()`)
+    const { code, stderr } = await bench.run(upload, { env })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
+  })
+
+  it("no more threads: said as what it is, and nothing is left", async () => {
+    const env = { NODE_OPTIONS: "--permission --allow-fs-read=*" }
+    const why = "no thread can be started for digests: "
+    const sum = await bench.run(["sum", "disk.raw", "--progress", "none"], { env })
+    expect(sum.stderr).toMatch(new RegExp(`^headrace: disk.raw: ${why}.*\\n$`))
+    expect(sum.code).toBe(1)
+    const before = bench.glance.images.list().length
+    const sent = await bench.run([...upload, "--json"], { env })
+    expect(sent.stderr).toMatch(new RegExp(`^headrace: glance://emb/disk: ${why}.*: nothing .*\\n$`))
+    expect(JSON.parse(sent.stdout.trimEnd().split("\n").at(-1)!)).toMatchObject({
+      type: "receipt",
+      destinations: [{ status: "failed", error: { left: "none" } }]
+    })
+    expect(bench.glance.images.list().length).toBe(before)
+  })
+})
