@@ -89,8 +89,9 @@ const next = () =>
 const run = async (files: ReadonlyArray<string>): Promise<number> => {
   say("Starting an image service on this machine: an embedded Glance, in a process of its own.")
   const service = await startService()
-  const folder = await mkdtemp(path.join(tmpdir(), "headrace-demo-"))
+  let folder: string | undefined
   try {
+    folder = await mkdtemp(path.join(tmpdir(), "headrace-demo-"))
     say(`It listens at ${service.url} and keeps nothing.`)
     let sources = files
     if (files.length === 0) {
@@ -108,12 +109,16 @@ const run = async (files: ReadonlyArray<string>): Promise<number> => {
     next()
     return 0
   } catch (error) {
-    if (!(error instanceof HeadraceError)) throw error
-    process.stderr.write(`headrace: ${error.uri}: ${error.message} (left behind: ${error.left})\n`)
+    if (error instanceof HeadraceError) {
+      process.stderr.write(`headrace: ${error.uri}: ${error.message} (left behind: ${error.left})\n`)
+    } else if (error instanceof Error && "errno" in error) {
+      // the system's: no room for the disk image, for one
+      process.stderr.write(`headrace: ${folder ?? tmpdir()}: ${error.message}\n`)
+    } else throw error
     return signalled === undefined ? 1 : codes[signalled]
   } finally {
     if (service.process.connected) service.process.disconnect()
-    await rm(folder, { recursive: true, force: true })
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
   }
 }
 

@@ -16,10 +16,14 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 
 type Child = ChildProcessByStdio<null, Readable, Readable>
 
-const run = async (args: ReadonlyArray<string>, onOutput?: (text: string, child: Child) => void) => {
+const run = async (
+  args: ReadonlyArray<string>,
+  onOutput?: (text: string, child: Child) => void,
+  temporary: string = folder
+) => {
   const child: Child = spawn(process.execPath, [main, ...args], {
     cwd: folder,
-    env: { ...process.env, TMPDIR: folder },
+    env: { ...process.env, TMPDIR: temporary },
     stdio: ["ignore", "pipe", "pipe"]
   })
   let stdout = ""
@@ -65,4 +69,11 @@ it("makes a disk of its own, and tidies up when it is interrupted", async () => 
   expect(stderr).toMatch(/interrupted \(left behind: none\)/)
   expect(code).toBe(130)
   expect((await readdir(folder)).filter((name) => name.startsWith("headrace-demo-"))).toEqual([])
+})
+
+it("says in a line that there is no room for a disk of its own", async () => {
+  const nowhere = join(folder, "nosuch")
+  const { code, stderr } = await run([], undefined, nowhere)
+  expect(stderr).toMatch(/^headrace: \S+: ENOENT: [^\n]+\n$/)
+  expect(code).toBe(1)
 })
