@@ -131,6 +131,26 @@ describe("an upload that is stopped", () => {
     expect(ended).toMatchObject({ code: 143, stdout: "", stderr: "headrace: -: interrupted (SIGTERM)\n" })
   })
 
+  it.runIf(existsSync("/dev/ptmx"))("a device that gives nothing does not hold the end up", async () => {
+    for (const [args, line] of [
+      [["sum", "/dev/ptmx"], "headrace: /dev/ptmx: interrupted (SIGINT)\n"],
+      [["upload", "/dev/ptmx", "--to", "glance://emb/mute"], /^headrace: glance:.*interrupted \(SIGINT\): nothing /]
+    ] as const) {
+      let at = 0
+      const ended = await bench.run(args, {
+        during: (child) =>
+          setTimeout(() => {
+            at = Date.now()
+            child.kill("SIGINT")
+          }, 1000)
+      })
+      expect(Date.now() - at).toBeLessThan(5000)
+      expect(ended.signal).toBe("SIGINT")
+      expect(ended.stderr).toMatch(line)
+      expect(bench.glance.images.list().map(({ name }) => name)).not.toContain("mute")
+    }
+  })
+
   it("whoever reads standard output goes away: quiet, tidied up", async () => {
     const ended = await bench.run(slowly("head"), {
       during: (child) => whenFlowing(child, () => child.stdout.destroy())

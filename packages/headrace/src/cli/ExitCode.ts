@@ -21,6 +21,9 @@ const signals: Readonly<Record<Signal, number>> = { SIGHUP: 129, SIGINT: 130, SI
 
 export const ofSignal = (signal: Signal): number => signals[signal]
 
+export const signalOf = (code: number): Signal | undefined =>
+  (Object.keys(signals) as ReadonlyArray<Signal>).find((signal) => signals[signal] === code)
+
 /** As a shell reports a command that was ended by SIGPIPE: whoever read standard output has gone. */
 export const brokenPipe = 141
 

@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs"
 import * as ErrorLine from "./ErrorLine.ts"
 import * as ExitCode from "./ExitCode.ts"
 import * as Invocation from "./Invocation.ts"
+import * as Leave from "./Leave.ts"
 
 const version = (): string => {
   const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
@@ -66,7 +67,7 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   }
   await written(process.stderr)
   // Not left to the event loop: a standard input that nobody reads to its end would keep the process alive.
-  process.exit(code)
+  Leave.leave(code)
 }
 
 /** Waits, for a moment at most, until what was written is with the reader. A command's output has been waited for. */

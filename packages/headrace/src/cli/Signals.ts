@@ -9,6 +9,7 @@ import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { aliveDuring } from "../internal/aliveDuring.ts"
 import * as ExitCode from "./ExitCode.ts"
+import * as Leave from "./Leave.ts"
 
 /** SIGHUP: the terminal was closed, or its connection has ended. */
 const signals: ReadonlyArray<ExitCode.Signal> = ["SIGHUP", "SIGINT", "SIGTERM"]
@@ -39,7 +40,7 @@ export const run = async <A>(
 
   const leave = () => {
     abandoned(signal)
-    process.exit(signal === undefined ? ExitCode.brokenPipe : ExitCode.ofSignal(signal))
+    Leave.leave(signal === undefined ? ExitCode.brokenPipe : ExitCode.ofSignal(signal))
   }
   let interrupt: () => void = () => {}
   const stop = () => {
