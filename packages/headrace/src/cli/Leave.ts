@@ -6,10 +6,20 @@
  */
 import * as ExitCode from "./ExitCode.ts"
 
-/** Ends the process with an exit code; as a shell sees it, a signal's is the same as the end by that signal. */
-export const leave = (code: number): never => {
+/** A read of an ordinary file that is under way still has ended by then. */
+const readMs = 300
+
+const isReading = (): boolean => process.getActiveResourcesInfo().some((name) => name.startsWith("FSReq"))
+
+/**
+ * Ends the process with an exit code; as a shell sees it, a signal's is the same as the end by that signal.
+ */
+export const leave = async (code: number): Promise<never> => {
   const signal = ExitCode.signalOf(code)
-  if (signal !== undefined && process.getActiveResourcesInfo().some((name) => name.startsWith("FSReq"))) {
+  for (const end = performance.now() + readMs; signal !== undefined && isReading() && performance.now() < end;) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  if (signal !== undefined && isReading()) {
     process.removeAllListeners(signal)
     process.kill(process.pid, signal)
   }

@@ -67,7 +67,7 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   }
   await written(process.stderr)
   // Not left to the event loop: a standard input that nobody reads to its end would keep the process alive.
-  Leave.leave(code)
+  await Leave.leave(code)
 }
 
 /** Waits, for a moment at most, until what was written is with the reader. A command's output has been waited for. */

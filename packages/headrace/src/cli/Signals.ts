@@ -40,7 +40,7 @@ export const run = async <A>(
 
   const leave = () => {
     abandoned(signal)
-    Leave.leave(signal === undefined ? ExitCode.brokenPipe : ExitCode.ofSignal(signal))
+    void Leave.leave(signal === undefined ? ExitCode.brokenPipe : ExitCode.ofSignal(signal))
   }
   let interrupt: () => void = () => {}
   const stop = () => {
