@@ -216,7 +216,7 @@ const interrupted = (options: UploadOptions, event: ReceiptEvent | undefined): H
   const end = event?.destinations[0]
   return new HeadraceError({
     reason: "Interrupted",
-    message: "interrupted",
+    message: end?.error?.message ?? "interrupted",
     retryable: true,
     left: end?.error?.left ?? "none",
     uri: end?.uri ?? destinationOf(options),
