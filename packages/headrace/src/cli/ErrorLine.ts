@@ -25,7 +25,6 @@ export interface Failure {
 const remains = ({ left, sent }: Failure): string => {
   if (left === "none") return sent ? "nothing is left behind" : "nothing was sent"
   if (left.startsWith("unknown ")) return `what is left at ${left.slice("unknown ".length)} could not be asked`
-  if (left === "unknown") return "what is there now could not be asked"
   return `${left} is left behind`
 }
 

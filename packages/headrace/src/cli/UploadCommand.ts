@@ -145,14 +145,16 @@ export const run = async (given: Upload): Promise<number> => {
       // Whoever stopped reading asked for quiet.
       return signal === undefined && nothingLeft ? undefined : interrupted(given, signal, known)
     },
-    abandoned: (signal) =>
-      ErrorLine.ofFailure({
+    abandoned: (signal) => {
+      const uri = Uri.shown(given.to[0] ?? given.source)
+      return ErrorLine.ofFailure({
         reason: "Interrupted",
-        uri: Uri.shown(given.to[0] ?? given.source),
+        uri,
         message: `interrupted${signal === undefined ? "" : ` (${signal})`} before everything was tidied up`,
-        left: "unknown",
+        left: `unknown ${uri}`,
         sent: true,
         asked: true
       })
+    }
   })
 }
