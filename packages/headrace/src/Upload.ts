@@ -217,7 +217,8 @@ const interrupted = (options: UploadOptions, event: ReceiptEvent | undefined): H
   return new HeadraceError({
     reason: "Interrupted",
     message: end?.error?.message ?? "interrupted",
-    retryable: true,
+    // As the receipt says it: who tries again what may be retried would never come to an end with an aborted signal.
+    retryable: false,
     left: end?.error?.left ?? "none",
     uri: end?.uri ?? destinationOf(options),
     objectId: end?.object?.id,
