@@ -57,6 +57,11 @@ export class BlockShare extends Context.Service<
     readonly takeNow: () => Block | undefined
     /** How many blocks it is owed; no more than the pool has. */
     readonly minimum: number
+    /**
+     * Has more blocks set aside for this share, so that it is owed `minimum`; false when that cannot be done at once, or
+     * others wait. It never waits itself: who waits with blocks in hand for more may wait for others who do the same.
+     */
+    readonly grow: (minimum: number) => boolean
     /** How many blocks this share holds now. */
     readonly inUse: () => number
     /** Bytes in a block of this pool. */
@@ -86,7 +91,7 @@ export class BlockPool extends Context.Service<
 
 /** A share's own books. */
 interface Account {
-  readonly minimum: number
+  minimum: number
   held: number
   readonly pages: Set<Page>
 }
@@ -221,6 +226,17 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
       () => false
     )
 
+  const growAccount = (account: Account, minimum: number): boolean => {
+    if (minimum <= account.minimum) return true
+    if (minimum > capacity || !accounts.has(account) || queue.length > 0) return false
+    const more = Math.max(0, minimum - account.held) - owedTo(account)
+    if (free.length - owed < more) return false
+    owed += more
+    reserved += minimum - account.minimum
+    account.minimum = minimum
+    return true
+  }
+
   const closeAccount = (account: Account) => {
     accounts.delete(account)
     owed -= owedTo(account)
@@ -251,7 +267,10 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
             accounts.has(account) && (queue.length === 0 || isOwed(account)) && canTake(account)
               ? lend(account)
               : undefined,
-          minimum: account.minimum,
+          get minimum() {
+            return account.minimum
+          },
+          grow: (minimum) => growAccount(account, minimum),
           inUse: () => account.held,
           blockBytes: size
         })

@@ -194,6 +194,36 @@ export const drop = <E, R>(self: Stream.Stream<Block, E, R>, count: number): Str
       )
 
 /**
+ * The first `count` bytes; nothing is pulled once they are there.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const take = <E, R>(self: Stream.Stream<Block, E, R>, count: number): Stream.Stream<Block, E, R> =>
+  Stream.transformPull(self, (pull) =>
+    Effect.sync(() => {
+      let left = count
+      const next: typeof pull = Effect.suspend(() => {
+        if (left <= 0) return Cause.done()
+        return Effect.flatMap(pull, (blocks) => {
+          const out: Array<Block> = []
+          for (const block of blocks) {
+            const keep = Math.min(left, block.length)
+            left -= keep
+            if (keep === block.length && keep > 0) out.push(block)
+            else {
+              if (keep > 0) out.push(block.slice(0, keep))
+              block.release()
+            }
+          }
+          return Arr.isArrayNonEmpty(out) ? Effect.succeed(out) : next
+        })
+      })
+      return next
+    })
+  )
+
+/**
  * Gives every block back; for streams that are run for their effects.
  *
  * @since 0.1.0

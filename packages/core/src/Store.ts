@@ -117,22 +117,19 @@ export interface Body<out E, out R> {
 }
 
 /**
- * One object being written as one ordered body.
+ * What every session can do, whatever the shape in which its object is written.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Session {
-  readonly shape: "whole"
+export interface SessionBase {
   /** The digests that the result can be checked against, best first; all of them are worth computing. */
   readonly wanted: ReadonlyArray<Algorithm>
   /**
-   * Makes the object, or checks the given one, so that `write` can follow. It may be repeated after a retryable error
+   * Makes the object, or checks the given one, so that it can be written. It may be repeated after a retryable error
    * without making a second object.
    */
   readonly begin: Effect.Effect<void, StoreError>
-  /** Sends the body. Succeeds only when the store has said that it took it. */
-  readonly write: <E, R>(body: Body<E, R>) => Effect.Effect<void, StoreError | E, R>
   /** Looks at the object. */
   readonly inspect: Effect.Effect<Inspection, StoreError>
   /** Checks that a stored object is where it was asked to be; fails with `StoreIgnored` when it is not. */
@@ -156,6 +153,102 @@ export interface Session {
 }
 
 /**
+ * One object being written as one ordered body.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WholeSession extends SessionBase {
+  readonly shape: "whole"
+  /** Sends the body. Succeeds only when the store has said that it took it. */
+  readonly write: <E, R>(body: Body<E, R>) => Effect.Effect<void, StoreError | E, R>
+}
+
+/**
+ * How an object is cut into parts. All parts but the last have the same size.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PartLimits {
+  /** Bytes that a part must have, unless it is the last. */
+  readonly minBytes: number
+  /** Bytes that a part may have. */
+  readonly maxBytes: number
+  /** Parts that an object may have. */
+  readonly maxParts: number
+  /** Bytes that a part should have where the object's size allows it; 8 MiB unless said. */
+  readonly preferredBytes?: number
+}
+
+/**
+ * One part on its way into a session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PartBody<out E, out R> extends Body<E, R> {
+  /** From 1, in the order of the object. */
+  readonly number: number
+  /** Where it begins in the object, in bytes. */
+  readonly offset: number
+  readonly length: number
+  /** The part's own digests: those that the session asked for with `partDigests`. */
+  readonly digests: Digests
+}
+
+/**
+ * A part that the store has taken.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StoredPart {
+  readonly number: number
+  readonly offset: number
+  readonly length: number
+  /** What the store calls it: an ETag. */
+  readonly tag: string
+  readonly digests: Digests
+}
+
+/**
+ * One object being written as numbered parts, several at once and in any order. The object does not exist before
+ * `finish`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PartsSession extends SessionBase {
+  readonly shape: "parts"
+  readonly limits: PartLimits
+  /** Digests of each part that must be known before it is sent. */
+  readonly partDigests: ReadonlyArray<Algorithm>
+  /**
+   * Sends one part, and gives what the store calls it. A part that is sent again takes the place of what was there.
+   */
+  readonly writePart: <E, R>(part: PartBody<E, R>) => Effect.Effect<string, StoreError | E, R>
+  /**
+   * Makes the object of its parts, given in order, with the digests of the whole. It may be repeated when its answer
+   * was lost. Nothing is made when it is never called.
+   */
+  readonly finish: (object: {
+    readonly parts: ReadonlyArray<StoredPart>
+    readonly size: number
+    readonly digests: Digests
+    readonly answerMs: number
+  }) => Effect.Effect<void, StoreError>
+}
+
+/**
+ * One object being written.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Session = WholeSession | PartsSession
+
+/**
  * What an upload would do to a destination.
  *
  * @since 0.1.0
@@ -167,12 +260,12 @@ export interface Plan {
 }
 
 /**
- * A store. `R` is what it needs.
+ * A store. `R` is what it needs, `S` the shape of its sessions where that is known.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Store<out R = never> {
+export interface Store<out R = never, out S extends Session = Session> {
   /** As users type it, without secrets. */
   readonly uri: string
   /** Asks the store what it can do. */
@@ -180,5 +273,5 @@ export interface Store<out R = never> {
   /** Signs in and looks at every precondition; makes nothing. */
   readonly plan: (content: Content) => Effect.Effect<Plan, StoreError, R | Scope.Scope>
   /** Opens a session for one object. Signs in; makes nothing yet. The scope closes the session's connections. */
-  readonly open: (content: Content) => Effect.Effect<Session, StoreError, R | Scope.Scope>
+  readonly open: (content: Content) => Effect.Effect<S, StoreError, R | Scope.Scope>
 }

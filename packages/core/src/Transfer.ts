@@ -190,7 +190,7 @@ export const run = <RS = never, RD = never>(
         const store = stores[0]!
         const hasher = yield* Digest.Hasher
         const root = yield* Bandwidth.Root
-        const counters: Counters = { read: 0, sent: 0, hashed: () => 0 }
+        const counters: Counters = { read: 0, sent: 0, acknowledged: 0, hashed: () => 0 }
         watching = yield* Effect.forkScoped(Watch.report({ uri: store.uri, content, counters, emit }))
         const verdict = yield* Delivery.run(
           {

@@ -10,7 +10,7 @@ import { BlockPool, makeUnsafe } from "@headrace/core/BlockPool"
 import * as Blocks from "@headrace/core/Blocks"
 import * as Source from "@headrace/core/Source"
 import * as SourceError from "@headrace/core/SourceError"
-import type { Session, Store } from "@headrace/core/Store"
+import type { Store, WholeSession } from "@headrace/core/Store"
 import * as StoreError from "@headrace/core/StoreError"
 import * as Transfer from "@headrace/core/Transfer"
 import type { TransferEvent } from "@headrace/core/TransferEvent"
@@ -57,7 +57,10 @@ const failure = (exit: Exit.Exit<unknown, Transfer.TransferError>) => {
 }
 
 /** The script's store, with something else in its session. */
-const altered = (script: ReturnType<typeof Script.make>, alter: (session: Session) => Partial<Session>): Store => ({
+const altered = (
+  script: ReturnType<typeof Script.make>,
+  alter: (session: WholeSession) => Partial<WholeSession>
+): Store => ({
   ...script.store,
   open: (content) => Effect.map(script.store.open(content), (session) => ({ ...session, ...alter(session) }))
 })

@@ -9,7 +9,7 @@
  */
 import type { Algorithm } from "@headrace/core/Digest"
 import type { Host } from "@headrace/core/Host"
-import type { Capabilities, Content, Plan, Store } from "@headrace/core/Store"
+import type { Capabilities, Content, Plan, Store, WholeSession } from "@headrace/core/Store"
 import type * as StoreError from "@headrace/core/StoreError"
 import { Transport } from "@headrace/core/Transport"
 import * as Effect from "effect/Effect"
@@ -91,7 +91,7 @@ const wantedOf = (hash: Algorithm | "other" | undefined): ReadonlyArray<Algorith
  * @since 0.1.0
  * @category constructors
  */
-export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transport | Host> => {
+export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transport | Host, WholeSession> => {
   const uri = uriOf(options)
   const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
     Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri, options.id))
@@ -184,5 +184,5 @@ const describe = (
  * @since 0.1.0
  * @category constructors
  */
-export const fromUri = (uri: string): Result.Result<Store<Transport | Host>, GlanceUri.GlanceUriError> =>
+export const fromUri = (uri: string): Result.Result<Store<Transport | Host, WholeSession>, GlanceUri.GlanceUriError> =>
   Result.map(GlanceUri.destinationFrom(uri), image)

@@ -1,11 +1,14 @@
 /**
  * One attempt to send a source's bytes into a session: the pipeline, built of the public stages.
  */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Bandwidth from "../Bandwidth.ts"
+import type { Block } from "../Block.ts"
+import { BlockShare } from "../BlockPool.ts"
 import * as Blocks from "../Blocks.ts"
 import * as Digest from "../Digest.ts"
 import * as Guard from "../Guard.ts"
@@ -13,13 +16,17 @@ import * as Progress from "../Progress.ts"
 import type { Info, Source } from "../Source.ts"
 import * as SourceError from "../SourceError.ts"
 import type { Session } from "../Store.ts"
-import type { Failing } from "./problem.ts"
+import * as StoreError from "../StoreError.ts"
+import * as Parts from "./parts.ts"
+import type { Failing, Problem } from "./problem.ts"
 import type { Reading } from "./reading.ts"
 
 /** Counters of the running attempt, read by the progress display. */
 export interface Counters {
   read: number
   sent: number
+  /** Bytes of parts that the store has taken. */
+  acknowledged: number
   hashed: () => number
 }
 
@@ -47,6 +54,8 @@ export interface Options<R> {
   readonly answerMs: number
   readonly counters: Counters
   readonly onSent: (bytes: number) => void
+  /** Tells of a part's failure, and waits; false when there shall be no other attempt at it. */
+  readonly retryPart: (failures: number, problem: Problem) => Effect.Effect<boolean>
 }
 
 /** Fails with `SourceChanged` when the source is not what it was at the start. */
@@ -97,20 +106,54 @@ const checkSeen = (uri: string, read: number, seen: number) =>
         })
       )
 
+/** A piece of the source once more, for a part that has to be sent again. */
+const reread =
+  <R>({ info, reading, source }: Options<R>, context: Context.Context<R>) =>
+  (offset: number, length: number): Stream.Stream<Block, SourceError.SourceError> => {
+    const unchanged = Effect.provideContext(checkUnchanged(source, info), context)
+    return Stream.unwrap(
+      Effect.as(
+        unchanged,
+        Blocks.take(source.open(offset), length).pipe(
+          Stream.provideService(BlockShare, reading.share),
+          Stream.provideContext(context),
+          Guard.length(source.uri, length),
+          Guard.atEnd(unchanged),
+          Guard.holdLast
+        )
+      )
+    ) as Stream.Stream<Block, SourceError.SourceError>
+  }
+
+/** How a session of parts is to be sent; nothing for one of a whole body. */
+const planned = <R>({ reading, session, size, source }: Options<R>) =>
+  session.shape === "whole"
+    ? Effect.undefined
+    : Effect.flatMap(session.location, (uri) =>
+        Effect.mapError(Parts.plan(session, size, reading.share, source.replayable), ({ message, reason }) =>
+          StoreError.make(reason, { uri, message })
+        )
+      )
+
 export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | Scope.Scope> =>
   Effect.gen(function* () {
     const { counters, expect, info, reading, seen, session, size, source } = options
     let digests: Digest.Digests | undefined
     const context = yield* Effect.context<R>()
     const hasher = yield* Digest.Hasher
-    const started = yield* Effect.exit(hasher.start(options.algorithms))
+    const planning = yield* Effect.exit(planned(options))
+    if (Exit.isFailure(planning)) return { exit: planning, content: undefined }
+    const plan = planning.value
+    const fromParts = plan === undefined ? [] : Parts.combined(plan, combinable(options))
+    const started = yield* Effect.exit(hasher.start(options.algorithms.filter((a) => !fromParts.includes(a))))
     if (started._tag === "Failure") return { exit: started, content: undefined }
     const hashing = started.value
     counters.read = 0
     counters.sent = 0
+    counters.acknowledged = 0
     counters.hashed = hashing.hashed
 
-    const stream = reading.stream.pipe(
+    const checked = reading.stream.pipe(
       Guard.length(source.uri, size),
       Guard.atEnd(Effect.suspend(() => checkSeen(source.uri, counters.read, seen))),
       Guard.atEnd(Effect.provideContext(checkUnchanged(source, info), context)),
@@ -125,25 +168,62 @@ export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | S
           checkDigests(source.uri, all, comparable(options.reported, all), "its service says")
         )
       }),
-      Guard.holdLast,
-      Bandwidth.shape(options.bandwidth)
+      Guard.holdLast
     )
+    const onSent = (bytes: number) => {
+      counters.sent += bytes
+      options.onSent(bytes)
+    }
+    const { answerMs, bandwidth, stallMs } = options
+    if (session.shape === "parts") {
+      const exit = yield* Effect.exit(
+        Parts.write({
+          session,
+          plan: plan!,
+          share: reading.share,
+          hasher,
+          stream: checked,
+          size,
+          digests: () => digests ?? {},
+          combined: fromParts,
+          reread: reread(options, context),
+          bandwidth,
+          stallMs,
+          answerMs,
+          onSent,
+          onUnsent: (bytes) => {
+            counters.sent -= bytes
+          },
+          onAcknowledged: (bytes) => {
+            counters.acknowledged += bytes
+          },
+          retry: options.retryPart
+        })
+      )
+      if (Exit.isSuccess(exit)) digests = exit.value
+      return { exit: Exit.asVoid(exit), content: contentOf(counters, digests) }
+    }
+    const stream = Bandwidth.shape(bandwidth)(checked)
     // A body of no bytes is complete with its header, so whatever could be wrong with it is found before that.
     if (size === 0) {
-      const checked = yield* Effect.exit(Blocks.runRelease(stream))
-      if (checked._tag === "Failure") return { exit: checked, content: undefined }
+      const whole = yield* Effect.exit(Blocks.runRelease(stream))
+      if (whole._tag === "Failure") return { exit: whole, content: undefined }
     }
     const exit: Exit.Exit<void, Failing> = yield* Effect.exit(
       session.write<Failing, never>({
         stream: size === 0 ? Stream.empty : stream,
         length: size,
-        stallMs: options.stallMs,
-        answerMs: options.answerMs,
-        onSent: (bytes) => {
-          counters.sent += bytes
-          options.onSent(bytes)
-        }
+        stallMs,
+        answerMs,
+        onSent
       })
     )
-    return { exit, content: digests === undefined ? undefined : { size: counters.read, digests } }
+    return { exit, content: contentOf(counters, digests) }
   })
+
+const contentOf = (counters: Counters, digests: Digest.Digests | undefined): Outcome["content"] =>
+  digests === undefined ? undefined : { size: counters.read, digests }
+
+/** What may be known only at the very end: nothing is compared with it before the last block is sent. */
+const combinable = <R>({ algorithms, expect, reported }: Options<R>): ReadonlyArray<Digest.Algorithm> =>
+  algorithms.filter((a) => expect[a] === undefined && reported[a] === undefined)

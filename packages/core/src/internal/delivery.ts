@@ -93,6 +93,17 @@ export const run = <RS, RD>(
         return true
       })
 
+    /** As `mayRetry`, for one part: each has the attempts that a whole body has. */
+    const retryPart = (partFailures: number, problem: Problem.Problem): Effect.Effect<boolean> =>
+      Effect.gen(function* () {
+        if (!problem.retryable || partFailures > settings.retries) return false
+        const attempt = ++state.attempts
+        const waitMs = yield* waitFor(partFailures, problem.retryAfterMs)
+        yield* job.onRetry({ attempt, problem, waitMs })
+        yield* Effect.sleep(waitMs)
+        return true
+      })
+
     /** Runs a step that sends no body, again and again while that may help. */
     const step = <A, R>(
       effect: Effect.Effect<A, Problem.Failing, R>
@@ -149,7 +160,8 @@ export const run = <RS, RD>(
           counters: job.counters,
           onSent: (bytes) => {
             state.bytesSent += bytes
-          }
+          },
+          retryPart
         })
       ).pipe(Effect.onInterrupt(() => Effect.sync(cut)))
       if (Exit.hasInterrupts(outcome.exit)) {

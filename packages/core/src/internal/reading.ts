@@ -21,6 +21,8 @@ export const headBytes = 64 * 1024
 const headBlocks = (share: BlockShare["Service"]) => Math.max(1, Math.min(3, share.minimum - 1))
 
 export interface Reading {
+  /** What its blocks are taken from. */
+  readonly share: BlockShare["Service"]
   /** Up to 64 KiB, in memory of their own. */
   readonly head: Uint8Array
   /** The content's size where all of it is in the held blocks. */
@@ -95,6 +97,7 @@ const openIn = <R>(source: Source<R>, scope: Scope.Closeable): Effect.Effect<Rea
       return block === undefined ? provided : Effect.succeed([block] as Arr.NonEmptyReadonlyArray<Block>)
     })
     return {
+      share,
       head,
       wholeSize: ended ? bytes : undefined,
       consumed: () => consumed,

@@ -43,7 +43,7 @@ export const report = (
     while (true) {
       yield* Effect.sleep(everyMs)
       meter.mark(yield* Clock.currentTimeMillis, watched.counters.sent)
-      yield* watched.emit(event(watched, 0, meter.bytesPerSecond, yield* memoryInUse))
+      yield* watched.emit(event(watched, watched.counters.acknowledged, meter.bytesPerSecond, yield* memoryInUse))
     }
   })
 

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Body, Inspection, Session, Store, StoredObject } from "@headrace/core/Store"
+import type { Body, Inspection, Store, StoredObject, WholeSession } from "@headrace/core/Store"
 import * as StoreError from "@headrace/core/StoreError"
 import type { Reason } from "@headrace/core/Reason"
 
@@ -44,7 +44,7 @@ export const make = (options: {
   readonly digests?: ReadonlyArray<"md5" | "sha512">
   readonly place?: "ignored"
   readonly readBack?: (bytes: Uint8Array) => Uint8Array
-}): { readonly store: Store; readonly log: Log } => {
+}): { readonly store: Store<never, WholeSession>; readonly log: Log } => {
   const uri = "script://store/object"
   const log: Log = { calls: [], bodies: [], object: undefined, deleted: [], sealed: false }
   const steps = [...(options.steps ?? [])]
@@ -137,7 +137,7 @@ export const make = (options: {
       if (step.answer === "lost") return yield* fail("ConnectionLost", { retryable: true, clear: false })
     })
 
-  const session: Session = {
+  const session: WholeSession = {
     shape: "whole",
     wanted: digests,
     begin: create,

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Algorithm } from "@headrace/core/Digest"
-import type { Body, Content, Left, Session, StoredObject } from "@headrace/core/Store"
+import type { Body, Content, Left, StoredObject, WholeSession } from "@headrace/core/Store"
 import * as StoreError from "@headrace/core/StoreError"
 import { TransportError } from "@headrace/core/Transport"
 import * as Answer from "./answer.ts"
@@ -44,7 +44,7 @@ export interface Options {
 const looks = 4
 const lookEveryMs = 300
 
-export const make = (api: Api, site: Site, { cloud, content, image: options, uri, wanted }: Options): Session => {
+export const make = (api: Api, site: Site, { cloud, content, image: options, uri, wanted }: Options): WholeSession => {
   const given = options.id !== undefined
   const state: State = { id: options.id, made: "no", ready: undefined, refused: false }
 

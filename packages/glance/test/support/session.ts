@@ -3,7 +3,7 @@
  */
 import * as BlockPool from "@headrace/core/BlockPool"
 import * as Blocks from "@headrace/core/Blocks"
-import type { Content, Session } from "@headrace/core/Store"
+import type { Content, WholeSession } from "@headrace/core/Store"
 import * as GlanceStore from "@headrace/glance/GlanceStore"
 import type { Place } from "@headrace/glance/GlanceAccess"
 import * as NodeHost from "@headrace/node/NodeHost"
@@ -44,7 +44,7 @@ export const store = (
 
 /** Writes bytes as one body. */
 export const write = (
-  session: Session,
+  session: WholeSession,
   bytes: Uint8Array,
   more?: { readonly length?: "unknown"; readonly stallMs?: number }
 ) =>

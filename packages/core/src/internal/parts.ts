@@ -1,0 +1,239 @@
+/**
+ * Sends an object as numbered parts: read once and in order, sent several at a time and in any order.
+ *
+ * Where the memory for it can be set aside, a part is collected before it is sent, and is sent again from there. Where it
+ * cannot, a part is sent while it is read, and is read again from the source's own range when it has to be sent again.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as Bandwidth from "../Bandwidth.ts"
+import type { Block } from "../Block.ts"
+import type { BlockShare } from "../BlockPool.ts"
+import type { Algorithm, Digests, Hashing, HasherService } from "../Digest.ts"
+import type { PartsSession, StoredPart } from "../Store.ts"
+import { combinable, combine } from "./crcCombine.ts"
+import { Part } from "./part.ts"
+import { partBytes } from "./partPlan.ts"
+import * as Problem from "./problem.ts"
+
+/** Parts on their way at once. */
+const inFlight = 6
+
+/** Blocks that the reader may have besides those in parts: one held back, one in hand, two read ahead. */
+const readerBlocks = 4
+
+/** Blocks for reading a part again that was not collected. */
+const rereadBlocks = 2
+
+/** How an object is sent. */
+export interface Plan {
+  readonly partBytes: number
+  readonly collected: boolean
+  /** Whether a part that passes through can be read again beside what is being read. */
+  readonly rereads: boolean
+  /** Digests of each part, known before it is sent. */
+  readonly digests: ReadonlyArray<Algorithm>
+}
+
+/** Sets the memory aside, and decides by what could be had. */
+export const plan = (
+  session: PartsSession,
+  size: number | undefined,
+  share: BlockShare["Service"],
+  replayable: boolean
+): Effect.Effect<Plan, Problem.Problem> =>
+  Effect.suspend(() => {
+    const { limits, partDigests } = session
+    const collect = (partBytes: number): Plan | undefined =>
+      share.grow(Math.ceil(partBytes / share.blockBytes) + readerBlocks)
+        ? { partBytes, collected: true, rereads: false, digests: partDigests }
+        : undefined
+    const bytes = partBytes(size, limits, 8 * share.blockBytes)
+    if (typeof bytes === "string") return Effect.fail(Problem.make("TooLarge", bytes))
+    const collected = collect(bytes)
+    if (collected !== undefined) return Effect.succeed(collected)
+    if (size === undefined) {
+      const least = collect(limits.minBytes)
+      if (least !== undefined) return Effect.succeed(least)
+      const message = `there is no memory for parts of ${limits.minBytes} bytes, which a source of unknown size needs`
+      return Effect.fail(Problem.make("InvalidConfig", message))
+    }
+    const rereads = replayable && share.grow(readerBlocks + rereadBlocks + 1)
+    return Effect.succeed({ partBytes: bytes, collected: false, rereads, digests: [] })
+  })
+
+/** Digests of the whole that the parts' give, so that nobody has to compute them. */
+export const combined = (plan: Plan, wanted: ReadonlyArray<Algorithm>): ReadonlyArray<Algorithm> =>
+  wanted.filter((algorithm) => plan.digests.includes(algorithm) && combinable(algorithm))
+
+export interface Options<E, R> {
+  readonly session: PartsSession
+  readonly plan: Plan
+  readonly share: BlockShare["Service"]
+  readonly hasher: HasherService
+  /** What was checked and held back as long as it had to be. */
+  readonly stream: Stream.Stream<Block, E, R>
+  readonly size: number | undefined
+  /** Digests of the whole, once the stream has ended. */
+  readonly digests: () => Digests
+  /** Algorithms of the whole that come from the parts'. */
+  readonly combined: ReadonlyArray<Algorithm>
+  /** A piece of the source once more, checked to be what it was. */
+  readonly reread: (offset: number, length: number) => Stream.Stream<Block, Problem.Failing>
+  readonly bandwidth: Bandwidth.Node
+  readonly stallMs: number
+  readonly answerMs: number
+  readonly onSent: (bytes: number) => void
+  /** Bytes handed to the socket that do not count any more: they are sent again. */
+  readonly onUnsent: (bytes: number) => void
+  readonly onAcknowledged: (bytes: number) => void
+  /** Tells of a failure, and waits; false when there shall be no other attempt at this part. */
+  readonly retry: (failures: number, problem: Problem.Problem) => Effect.Effect<boolean>
+}
+
+/** Sends the parts, and has the object made of them. Gives the digests of the whole. */
+export const write = <E extends Problem.Failing, R>(
+  options: Options<E, R>
+): Effect.Effect<Digests, Problem.Failing, R> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { hasher, plan, session, share, size } = options
+      const parts = new Set<Part>()
+      // Last of all, when nobody sends any more.
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          for (const part of parts) part.drop()
+        })
+      )
+      const senders = yield* FiberSet.make<void, Problem.Failing>()
+      const permits = yield* Semaphore.make(inFlight)
+      const stored: Array<StoredPart> = []
+      let current: { readonly part: Part; readonly hashing: Hashing | undefined } | undefined
+      let number = 0
+      let read = 0
+
+      const send = (part: Part, hashing: Hashing | undefined): Effect.Effect<void, Problem.Failing> =>
+        Effect.gen(function* () {
+          if (part.collected) yield* part.whole
+          const digests = hashing === undefined ? {} : yield* hashing.digests
+          const { number, offset } = part
+          const length = size === undefined ? part.filled : Math.min(plan.partBytes, size - offset)
+          let stream: Stream.Stream<Block, Problem.Failing> = part.stream
+          for (let failures = 1; ; failures++) {
+            let sent = 0
+            const exit = yield* Effect.exit(
+              session.writePart({
+                number,
+                offset,
+                length,
+                digests,
+                stream: Bandwidth.shape(options.bandwidth)(stream),
+                stallMs: options.stallMs,
+                answerMs: options.answerMs,
+                onSent: (bytes) => {
+                  sent += bytes
+                  options.onSent(bytes)
+                }
+              })
+            )
+            if (Exit.isSuccess(exit)) {
+              stored.push({ number, offset, length, tag: exit.value, digests })
+              options.onAcknowledged(length)
+              return
+            }
+            if (Exit.hasInterrupts(exit)) return yield* Effect.interrupt
+            if (!part.collected) part.drop()
+            const again = part.collected || plan.rereads
+            if (!again || !(yield* options.retry(failures, Problem.fromCause(exit.cause)))) return yield* exit
+            options.onUnsent(sent)
+            // The same stream makes another run of a collected part.
+            if (!part.collected) stream = options.reread(offset, length)
+          }
+        })
+
+      const begin = Effect.gen(function* () {
+        yield* Semaphore.take(permits, 1)
+        const part = new Part({ number: ++number, offset: read, collected: plan.collected, share })
+        parts.add(part)
+        const scope = yield* Scope.make()
+        const hashing = plan.digests.length === 0 ? undefined : yield* Scope.provide(hasher.start(plan.digests), scope)
+        yield* FiberSet.run(
+          senders,
+          Effect.onExit(send(part, hashing), (exit) =>
+            Effect.andThen(
+              Scope.close(scope, exit),
+              Effect.suspend(() => {
+                part.drop()
+                parts.delete(part)
+                return Semaphore.release(permits, 1)
+              })
+            )
+          )
+        )
+        return (current = { part, hashing })
+      })
+
+      const append = (block: Block) =>
+        Effect.gen(function* () {
+          const { length } = block
+          for (let at = 0; at < length;) {
+            const { hashing, part } = current ?? (yield* begin)
+            const end = Math.min(length, at + plan.partBytes - part.filled)
+            const piece = at === 0 && end === length ? block : block.slice(at, end)
+            if (hashing !== undefined) yield* hashing.update(piece)
+            read += end - at
+            yield* part.append(piece)
+            if (piece !== block && end === length) block.release()
+            at = end
+            if (part.filled === plan.partBytes) {
+              part.close()
+              current = undefined
+            }
+          }
+        })
+
+      const reader = Effect.gen(function* () {
+        yield* Stream.runForEach(options.stream, append)
+        // An object without a byte has one part, without a byte.
+        if (number === 0) yield* begin
+        current?.part.close()
+        yield* FiberSet.awaitEmpty(senders)
+      })
+      yield* Effect.raceFirst(reader, FiberSet.join(senders))
+      // The last one to fail may have left the set empty before its failure was heard of.
+      if (stored.length !== number) yield* FiberSet.join(senders)
+
+      stored.sort((a, b) => a.number - b.number)
+      const digests = { ...options.digests(), ...combinedOf(stored, options.combined) }
+      const finish = session.finish({ parts: stored, size: read, digests, answerMs: options.answerMs })
+      for (let failures = 1; ; failures++) {
+        const exit = yield* Effect.exit(finish)
+        if (Exit.isSuccess(exit)) return digests
+        if (Exit.hasInterrupts(exit)) return yield* Effect.interrupt
+        // It may have been made, and the answer was lost. As long as it is not, the parts are there.
+        const found = yield* Effect.exit(session.inspect)
+        if (Exit.isSuccess(found) && found.value._tag === "Stored") return digests
+        const open = Exit.isFailure(found) || found.value._tag === "Ready"
+        if (!open || !(yield* options.retry(failures, Problem.fromCause(exit.cause)))) {
+          return yield* Effect.failCause(exit.cause)
+        }
+      }
+    })
+  )
+
+const combinedOf = (parts: ReadonlyArray<StoredPart>, algorithms: ReadonlyArray<Algorithm>): Digests =>
+  Object.fromEntries(
+    algorithms.map((algorithm) => [
+      algorithm,
+      parts
+        .slice(1)
+        .reduce(
+          (crc, part) => combine(algorithm, crc, part.digests[algorithm]!, part.length),
+          parts[0]!.digests[algorithm]!
+        )
+    ])
+  )
