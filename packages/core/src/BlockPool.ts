@@ -62,6 +62,8 @@ export class BlockShare extends Context.Service<
      * others wait. It never waits itself: who waits with blocks in hand for more may wait for others who do the same.
      */
     readonly grow: (minimum: number) => boolean
+    /** Has nothing set aside any more: what it holds not is free for others. It may still take what nobody is owed. */
+    readonly shrink: () => void
     /** How many blocks this share holds now. */
     readonly inUse: () => number
     /** Bytes in a block of this pool. */
@@ -237,6 +239,14 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
     return true
   }
 
+  const shrinkAccount = (account: Account) => {
+    if (!accounts.has(account)) return
+    owed -= owedTo(account)
+    reserved -= account.minimum
+    account.minimum = 0
+    wake()
+  }
+
   const closeAccount = (account: Account) => {
     accounts.delete(account)
     owed -= owedTo(account)
@@ -271,6 +281,7 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
             return account.minimum
           },
           grow: (minimum) => growAccount(account, minimum),
+          shrink: () => shrinkAccount(account),
           inUse: () => account.held,
           blockBytes: size
         })

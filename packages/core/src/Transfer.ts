@@ -19,9 +19,10 @@ import * as Stream from "effect/Stream"
 import * as Bandwidth from "./Bandwidth.ts"
 import type { BlockPool } from "./BlockPool.ts"
 import * as Digest from "./Digest.ts"
-import type { Counters } from "./internal/attempt.ts"
 import * as Delivery from "./internal/delivery.ts"
+import * as End from "./internal/end.ts"
 import * as Entry from "./internal/entry.ts"
+import * as FanOut from "./internal/fanOut.ts"
 import * as Opening from "./internal/opening.ts"
 import * as Problem from "./internal/problem.ts"
 import * as Tidying from "./internal/tidying.ts"
@@ -42,9 +43,9 @@ import type { TransferEvent } from "./TransferEvent.ts"
  */
 export interface Options<RS = never, RD = never> {
   readonly source: Source<RS>
-  /** Destinations that must succeed. One, for now. */
+  /** Destinations that must succeed: one at least. */
   readonly to: ReadonlyArray<Store<RD>>
-  /** Destinations on best effort. None, for now. */
+  /** Destinations on best effort: a failure of theirs is in the receipt, and is none of the transfer's. */
   readonly also?: ReadonlyArray<Store<RD>>
   /** The transfer's id in events and in the receipt (a new UUID). */
   readonly id?: string
@@ -107,17 +108,30 @@ const defaultRetries = 5
 
 /** The source opened and looked at, before any destination is asked. */
 const prepare = <RS, RD>(options: Options<RS, RD>) =>
-  options.to.length !== 1 || (options.also?.length ?? 0) > 0
-    ? Effect.fail(Problem.make("Unsupported", "several destinations are not supported yet"))
+  options.to.length === 0
+    ? Effect.fail(Problem.make("InvalidConfig", "there is no destination that must succeed"))
     : Opening.prepare({
         source: options.source,
+        destinations: options.to.length + (options.also?.length ?? 0),
         verify: options.verify ?? "transfer",
         retries: options.retries ?? defaultRetries,
         allowEmpty: options.allowEmpty ?? false
       })
 
+const settingsOf = <RS, RD>(options: Options<RS, RD>, reported: Digest.Digests): Delivery.Settings => ({
+  digest: options.digest ?? [],
+  expect: options.expect ?? {},
+  reported,
+  verify: options.verify ?? "transfer",
+  retries: options.retries ?? defaultRetries,
+  stallMs: options.stallMs ?? 60_000,
+  answerMs: options.answerMs ?? 900_000,
+  keepFailed: options.keepFailed ?? false
+})
+
 /**
- * Runs a transfer.
+ * Runs a transfer. The source is read once for all destinations; each has its own attempts and its own verdict, and none
+ * waits for another, but where the source can be read only once.
  *
  * @since 0.1.0
  * @category running
@@ -132,117 +146,142 @@ export const run = <RS = never, RD = never>(
       const emit = (event: Entry.Untimed) =>
         Effect.flatMap(Entry.stamp(id, event), options.onEvent ?? (() => Effect.void))
       const startedAt = yield* Clock.currentTimeMillis
-      const required = (index: number) => index < options.to.length
-      const stores = [...options.to, ...(options.also ?? [])]
-      const state: Delivery.State = {
-        session: undefined,
-        attempts: 0,
-        bytesSent: 0,
-        content: undefined,
-        notes: [],
-        failed: undefined
-      }
+      const ends = End.all(options.to, options.also ?? [])
       let announced = false
       const announce = (size: number | null) =>
         Effect.suspend(() => {
           announced = true
-          return emit({
-            type: "start",
-            source: { uri: source.uri, size },
-            destinations: stores.map((store, index) => ({ uri: store.uri, required: required(index) }))
-          })
+          const destinations = ends.map(({ required, store }) => ({ uri: store.uri, required }))
+          return emit({ type: "start", source: { uri: source.uri, size }, destinations })
         })
 
       let watching: Fiber.Fiber<never> | undefined
       let concluded = false
 
-      /** Verdicts, the receipt, and nothing after them. */
-      const conclude = (verdict: Verdict.Verdict, cancelled: boolean): Effect.Effect<Receipt.Receipt> =>
+      /** A destination's verdict, told once. */
+      const settle = (end: End.End<RD>, verdict: Verdict.Verdict, cancelled = false) =>
+        Effect.gen(function* () {
+          const now = yield* Clock.currentTimeMillis
+          const { required, state, store } = end
+          end.verdict = verdict
+          end.entry = Entry.destination({ uri: store.uri, required, verdict, cancelled, state, startedAt, now })
+          yield* emit({ type: "verdict", ...end.entry })
+        })
+
+      /** The receipt, and nothing after it. */
+      const conclude: Effect.Effect<Receipt.Receipt> = Effect.suspend(() => {
+        const receipt: Receipt.Receipt = {
+          id,
+          source: { uri: source.uri, ...End.content(ends) },
+          destinations: ends.map((end) => end.entry!)
+        }
+        return Effect.as(emit({ type: "receipt", ...receipt }), receipt)
+      })
+
+      /** The same for all that have no verdict yet. */
+      const concludeAll = (verdictOf: (end: End.End<RD>) => Effect.Effect<Verdict.Verdict>, cancelled: boolean) =>
         Effect.gen(function* () {
           concluded = true
           // Stopped, or without bytes, before the source was known.
           if (!announced) yield* announce(null)
           if (watching !== undefined) yield* Fiber.interrupt(watching)
-          const now = yield* Clock.currentTimeMillis
-          const destinations = stores.map((store, index) =>
-            Entry.destination({ uri: store.uri, required: required(index), verdict, cancelled, state, startedAt, now })
-          )
-          for (const destination of destinations) yield* emit({ type: "verdict", ...destination })
-          const receipt: Receipt.Receipt = {
-            id,
-            source: { uri: source.uri, size: state.content?.size ?? null, digests: state.content?.digests ?? {} },
-            destinations
-          }
-          yield* emit({ type: "receipt", ...receipt })
-          return receipt
+          const open = ends.filter((end) => end.verdict === undefined)
+          const verdicts = yield* Effect.forEach(open, verdictOf, { concurrency: "unbounded" })
+          for (const [index, end] of open.entries()) yield* settle(end, verdicts[index]!, cancelled)
+          return yield* conclude
         })
-
-      const fail = (problem: Problem.Problem, left: string, asked: boolean) =>
-        Effect.flatMap(conclude({ _tag: "Bad", problem, left, object: undefined }, false), (receipt) =>
-          Effect.fail(toError(problem, left, asked, options, receipt))
-        )
 
       const body = Effect.gen(function* () {
         const prepared = yield* Effect.result(prepare(options))
-        if (prepared._tag === "Failure") return yield* fail(prepared.failure, "none", false)
+        if (prepared._tag === "Failure") {
+          const problem = prepared.failure
+          const bad: Verdict.Verdict = { _tag: "Bad", problem, left: "none", object: undefined }
+          const receipt = yield* concludeAll(() => Effect.succeed(bad), false)
+          return yield* toError(problem, "none", false, ends[0]?.store.uri ?? source.uri, options, receipt)
+        }
         const { content, first, info, reported } = prepared.success
         yield* announce(content.size ?? null)
-        const store = stores[0]!
         const hasher = yield* Digest.Hasher
         const root = yield* Bandwidth.Root
-        const counters: Counters = { read: 0, sent: 0, acknowledged: 0, hashed: () => 0 }
-        watching = yield* Effect.forkScoped(Watch.report({ uri: store.uri, content, counters, emit }))
-        const verdict = yield* Delivery.run(
-          {
-            source,
-            info,
-            content,
-            bandwidth: yield* root.child({}),
-            store,
-            settings: {
-              digest: options.digest ?? [],
-              expect: options.expect ?? {},
-              reported,
-              verify: options.verify ?? "transfer",
-              retries: options.retries ?? defaultRetries,
-              stallMs: options.stallMs ?? 60_000,
-              answerMs: options.answerMs ?? 900_000,
-              keepFailed: options.keepFailed ?? false
-            },
-            first,
-            hasher,
-            counters,
-            onRetry: ({ attempt, problem, waitMs }) =>
-              emit({
-                type: "retry",
-                uri: store.uri,
-                attempt,
-                reason: problem.reason,
-                message: problem.message,
-                ...(problem.status === undefined ? undefined : { status: problem.status }),
-                waitMs
+        const settings = settingsOf(options, reported)
+        const fanOut =
+          ends.length === 1
+            ? undefined
+            : yield* FanOut.make({
+                ...settings,
+                source,
+                info,
+                size: content.size,
+                first,
+                hasher,
+                required: ends.map((end) => end.required)
               })
-          },
-          state
-        )
-        if (verdict._tag === "Good") yield* emit(yield* Watch.last({ uri: store.uri, content, counters, startedAt }))
-        const receipt = yield* conclude(verdict, false)
-        return verdict._tag === "Good" ? receipt : yield* toError(verdict.problem, verdict.left, true, options, receipt)
+        const watched: Watch.Watched = { content, ends, startedAt, shared: fanOut, emit }
+        watching = yield* Effect.forkScoped(Watch.report(watched))
+
+        const deliver = (end: End.End<RD>, index: number) =>
+          Effect.gen(function* () {
+            const verdict = yield* Delivery.run(
+              {
+                source,
+                info,
+                content,
+                bandwidth: yield* root.child({}),
+                store: end.store,
+                settings,
+                join: (algorithms) => fanOut?.join(index, algorithms) ?? Effect.succeed(first),
+                hasher,
+                counters: end.counters,
+                onRetry: ({ attempt, problem, waitMs }) =>
+                  emit({
+                    type: "retry",
+                    uri: end.store.uri,
+                    attempt,
+                    reason: problem.reason,
+                    message: problem.message,
+                    ...(problem.status === undefined ? undefined : { status: problem.status }),
+                    waitMs
+                  })
+              },
+              end.state
+            ).pipe(Effect.ensuring(fanOut?.leave(index) ?? Effect.void))
+            if (verdict._tag === "Good") {
+              end.counters.acknowledged = end.counters.sent
+              yield* emit(yield* Watch.last(watched))
+            }
+            // With the last verdict there is nothing to report any more.
+            if (ends.every((other) => other === end || other.verdict !== undefined)) yield* Fiber.interrupt(watching!)
+            yield* settle(end, verdict)
+          })
+        yield* Effect.forEach(ends, deliver, { concurrency: "unbounded", discard: true })
+        concluded = true
+        const receipt = yield* conclude
+        const failed = End.worst(ends)
+        if (failed === undefined) return receipt
+        const { problem, left } = failed.verdict
+        return yield* toError(problem, left, true, failed.uri, options, receipt)
       })
 
-      return yield* Effect.onExit(body, (exit) =>
-        Exit.isFailure(exit) && Exit.hasInterrupts(exit)
-          ? Effect.gen(function* () {
-              const left = yield* Tidying.abandon(state.session, options.keepFailed ?? false)
-              const before = state.failed === undefined ? "" : `; it had failed before: ${state.failed.message}`
-              const problem = Problem.make("Interrupted", `interrupted${before}`, { clear: false })
-              yield* conclude({ _tag: "Bad", problem, left, object: undefined }, true)
-            })
-          : // A defect, of whoever is told of events for instance: it passes, but leaves nothing behind.
-            Exit.isFailure(exit) && Exit.hasDies(exit) && !concluded
-            ? Tidying.abandon(state.session, options.keepFailed ?? false)
-            : Effect.void
-      )
+      return yield* Effect.onExit(body, (exit) => {
+        const keep = options.keepFailed ?? false
+        if (Exit.isFailure(exit) && Exit.hasInterrupts(exit)) {
+          return concludeAll(
+            ({ state }) =>
+              Effect.map(Tidying.abandon(state.session, keep), (left): Verdict.Verdict => {
+                const before = state.failed === undefined ? "" : `; it had failed before: ${state.failed.message}`
+                const problem = Problem.make("Interrupted", `interrupted${before}`, { clear: false })
+                return { _tag: "Bad", problem, left, object: undefined }
+              }),
+            true
+          )
+        }
+        // A defect, of whoever is told of events for instance: it passes, but leaves nothing behind.
+        if (Exit.isFailure(exit) && Exit.hasDies(exit) && !concluded) {
+          const open = ends.filter((end) => end.verdict === undefined)
+          return Effect.forEach(open, ({ state }) => Tidying.abandon(state.session, keep), { concurrency: "unbounded" })
+        }
+        return Effect.void
+      })
     })
   ) as Effect.Effect<Receipt.Receipt, TransferError, RS | RD | BlockPool>
 
@@ -250,12 +289,14 @@ const toError = <RS, RD>(
   problem: Problem.Problem,
   left: string,
   asked: boolean,
+  /** The destination's. */
+  uri: string,
   options: Options<RS, RD>,
   receipt: Receipt.Receipt
 ): TransferError =>
   new TransferError({
     reason: { _tag: problem.reason },
-    uri: problem.ofSource ? options.source.uri : (options.to[0]?.uri ?? options.source.uri),
+    uri: problem.ofSource ? options.source.uri : uri,
     message: problem.message,
     retryable: problem.retryable,
     ...(problem.status === undefined ? undefined : { status: problem.status }),

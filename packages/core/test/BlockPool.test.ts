@@ -106,6 +106,58 @@ describe("Block", () => {
 })
 
 describe("BlockPool", () => {
+  it.effect("sets more aside for a share, or not, but never makes it wait", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const pool = make(8)
+        const scope = yield* Scope.make()
+        const share = yield* Scope.provide(pool.share(2), scope)
+        const other = yield* pool.share(2)
+        assert.isTrue(share.grow(1))
+        assert.strictEqual(share.minimum, 2)
+        assert.isFalse(share.grow(9))
+        assert.isFalse(share.grow(7))
+        const lent = yield* take(other, 3)
+        assert.isFalse(share.grow(6))
+        assert.isTrue(share.grow(5))
+        assert.deepInclude(pool.stats(), { reserved: 7, inUse: 3 })
+        assert.isUndefined(other.takeNow())
+        assert.strictEqual((yield* take(share, 5)).length, 5)
+        yield* Scope.close(scope, Exit.void)
+        assert.deepInclude(pool.stats(), { reserved: 2, inUse: 3 })
+        for (const block of lent) block.release()
+        // Whoever waits comes first.
+        const waiting = yield* Effect.forkChild(pool.share(8), { startImmediately: true })
+        assert.isTrue(isPending(waiting))
+        assert.isFalse(other.grow(3))
+        yield* Fiber.interrupt(waiting)
+        assert.isTrue(other.grow(3))
+      })
+    )
+  )
+
+  it.effect("has nothing set aside for a share that shrinks, and lets others have it", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const pool = make(4)
+        const share = yield* pool.share(4)
+        const held = yield* share.take
+        const waiting = yield* Effect.forkChild(pool.share(3), { startImmediately: true })
+        yield* settle
+        assert.isTrue(isPending(waiting))
+        share.shrink()
+        yield* settle
+        assert.isFalse(isPending(waiting))
+        assert.deepInclude(pool.stats(), { reserved: 3, inUse: 1 })
+        assert.isUndefined(share.takeNow())
+        held.release()
+        assert.deepInclude(pool.stats(), { reserved: 3, inUse: 0 })
+        share.takeNow()!.release()
+        assert.isFalse(share.grow(2))
+      })
+    )
+  )
+
   it.effect("is as large as its bytes allow, and at least one block", () =>
     Effect.sync(() => {
       const capacity = (bytes: number) => BlockPool.makeUnsafe({ bytes, blockBytes: 16 }).stats().capacity

@@ -196,6 +196,24 @@ describe("drop", () => {
   )
 })
 
+describe("take", () => {
+  it.effect.prop(
+    "passes the first bytes, wherever the blocks end, and pulls no others",
+    [lengths, Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1000 }))],
+    ([split, count]) =>
+      withShare((pool) =>
+        Effect.gen(function* () {
+          const { pieces, whole } = cut(split)
+          const tail = whole.length >= count ? Stream.die(new Error("pulled too far")) : Stream.empty
+          const source = Stream.concat(Blocks.fromBytes(Stream.fromIterable(pieces)), tail)
+          const got = yield* collect(Blocks.take(source, count))
+          assert.deepStrictEqual(got.bytes, whole.subarray(0, count))
+          assert.strictEqual(pool.stats().inUse, 0)
+        })
+      )
+  )
+})
+
 describe("toBytes and via", () => {
   it.effect.prop("keep the bytes and no block", [lengths], ([split]) =>
     withShare((pool) =>

@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -11,13 +10,13 @@ import type { Algorithm } from "@headrace/core/Digest"
 import * as MemoryStore from "@headrace/core/MemoryStore"
 import type { Receipt } from "@headrace/core/Receipt"
 import * as Source from "@headrace/core/Source"
-import type { PartBody, PartsSession, Store } from "@headrace/core/Store"
-import * as StoreError from "@headrace/core/StoreError"
+import type { PartsSession } from "@headrace/core/Store"
 import * as Transfer from "@headrace/core/Transfer"
 import type { TransferEvent } from "@headrace/core/TransferEvent"
 import * as WasmAlgorithm from "@headrace/core/WasmAlgorithm"
 import { combine } from "../src/internal/crcCombine.ts"
 import { partBytes } from "../src/internal/partPlan.ts"
+import * as Faulty from "./support/FaultyStore.ts"
 
 const kib = 1024
 const blockBytes = 16 * kib
@@ -29,78 +28,7 @@ const digestOf = async (algorithm: Algorithm, bytes: Uint8Array): Promise<string
   return hash.digest()
 }
 
-/** Fails a part's attempt after so many of its bytes; `taken`: the store has it, and the answer is lost. */
-interface Fault {
-  readonly part: number
-  readonly after?: number
-  readonly taken?: true
-  readonly final?: true
-  readonly hang?: Effect.Effect<unknown>
-}
-
-interface Script {
-  readonly faults?: Array<Fault>
-  /** Each answer to `finish`, before it is as it should be: refused, or done and the answer lost. */
-  readonly finishes?: Array<"refused" | "lost" | "final">
-}
-
-const lost = (uri: string, more?: Partial<StoreError.Fields>) =>
-  StoreError.make("ConnectionLost", { uri, message: "the wire broke", retryable: true, clear: false, ...more })
-
-/** What is known of the parts that were sent. */
-interface Sent {
-  readonly lengths: Array<number>
-  most: number
-  running: number
-}
-
-const scripted = (store: Store, { faults = [], finishes = [] }: Script, sent: Sent): Store => ({
-  ...store,
-  open: (content) =>
-    Effect.map(store.open(content), (session) => {
-      const parts = session as PartsSession
-      const writePart = <E, R>(part: PartBody<E, R>): Effect.Effect<string, StoreError.StoreError | E, R> =>
-        Effect.gen(function* () {
-          sent.lengths.push(part.length)
-          const index = faults.findIndex((fault) => fault.part === part.number)
-          if (index < 0) return yield* parts.writePart(part)
-          const fault = faults.splice(index, 1)[0]!
-          if (fault.hang !== undefined) yield* fault.hang
-          if (fault.taken === true) yield* parts.writePart(part)
-          else {
-            const some = Blocks.take(part.stream, fault.after ?? 0)
-            yield* Stream.runForEach(some, (block) => Effect.sync(() => (part.onSent(block.length), block.release())))
-          }
-          return yield* lost(store.uri, fault.final === true ? { retryable: false, clear: true } : undefined)
-        })
-      return {
-        ...parts,
-        writePart: (part) =>
-          Effect.suspend(() => {
-            sent.most = Math.max(sent.most, ++sent.running)
-            return Effect.ensuring(
-              writePart(part),
-              Effect.sync(() => sent.running--)
-            )
-          }),
-        finish: (object) =>
-          Effect.suspend(() => {
-            const next = finishes.shift()
-            if (next === undefined) return parts.finish(object)
-            if (next === "lost") return Effect.andThen(parts.finish(object), Effect.fail(lost(store.uri)))
-            return Effect.fail(
-              StoreError.make(next === "final" ? "Forbidden" : "Unavailable", {
-                uri: store.uri,
-                message: "no",
-                retryable: next !== "final"
-              })
-            )
-          })
-      }
-    })
-})
-
-interface Case extends Script {
+interface Case extends Faulty.Script {
   readonly bytes: Uint8Array
   readonly blocks?: number
   readonly limits?: Partial<PartsSession["limits"]>
@@ -120,12 +48,12 @@ const run = (test: Case) =>
       partDigests: test.partDigests ?? []
     })
     const pool = makeUnsafe({ bytes: (test.blocks ?? 64) * blockBytes, blockBytes })
-    const sent: Sent = { lengths: [], most: 0, running: 0 }
+    const sent = Faulty.sent()
     const events: Array<TransferEvent> = []
     const exit = yield* Effect.exit(
       Transfer.run({
         source: test.source ?? Source.fromBytes(test.bytes),
-        to: [scripted(memory.object("key"), test, sent)],
+        to: [Faulty.make(memory.object("key"), test, sent)],
         retries: 2,
         answerMs: 1000,
         onEvent: (event) => Effect.sync(() => events.push(event)),
@@ -307,7 +235,7 @@ describe("when a part fails", () => {
 
   it.live("too often, the upload is given up and nothing is left", () =>
     Effect.gen(function* () {
-      const faults = Array.from({ length: 20 }, (): Fault => ({ part: 3, after: 100 }))
+      const faults = Array.from({ length: 20 }, (): Faulty.Fault => ({ part: 3, after: 100 }))
       const { memory, sent, to } = yield* run({ bytes, faults, options: { retries: 1 } })
       assert.strictEqual(to.status, "failed")
       assert.strictEqual(to.error?.reason, "ConnectionLost")
@@ -341,12 +269,14 @@ describe("when the object is to be made of its parts", () => {
     })
   )
 
-  it.live("a lost answer is found out by looking", () =>
+  it.live("an answer that is lost, or untrue, is found out by looking", () =>
     Effect.gen(function* () {
-      const { events, sent, to } = yield* run({ bytes, finishes: ["lost"] })
-      assert.strictEqual(to.status, "verified")
-      assert.strictEqual(sent.lengths.length, 5)
-      assert.isFalse(events.some((event) => event.type === "retry"))
+      for (const answer of ["lost", "denied"] as const) {
+        const { events, sent, to } = yield* run({ bytes, finishes: [answer] })
+        assert.strictEqual(to.status, "verified")
+        assert.strictEqual(sent.lengths.length, 5)
+        assert.isFalse(events.some((event) => event.type === "retry"))
+      }
     })
   )
 
@@ -365,11 +295,11 @@ describe("an interruption", () => {
       const begun = yield* Deferred.make<void>()
       const memory = MemoryStore.make({ shape: "parts", limits: { minBytes: 1, maxBytes: 64 * kib, maxParts: 100 } })
       const pool = makeUnsafe({ bytes: 64 * blockBytes, blockBytes })
-      const sent: Sent = { lengths: [], most: 0, running: 0 }
+      const sent = Faulty.sent()
       const hang = Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)
       const fiber = yield* Transfer.run({
         source: Source.fromBytes(bytes),
-        to: [scripted(memory.object("key"), { faults: [{ part: 2, hang }] }, sent)]
+        to: [Faulty.make(memory.object("key"), { faults: [{ part: 2, hang }] }, sent)]
       }).pipe(Effect.provideService(BlockPool, pool), Effect.forkChild({ startImmediately: true }))
       yield* Deferred.await(begun)
       assert.strictEqual(memory.uploads.size, 1)
@@ -381,29 +311,6 @@ describe("an interruption", () => {
   )
 })
 
-/** Whoever waits waits a millisecond. */
-const withoutWaiting = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Clock.Clock, (clock) => {
-    const sleep = () =>
-      Effect.callback<void>((resume) => {
-        const timer = setTimeout(() => resume(Effect.void), 1)
-        return Effect.sync(() => clearTimeout(timer))
-      })
-    const hasty = Object.create(clock, { sleep: { value: sleep } }) as Clock.Clock
-    return Effect.provideService(effect, Clock.Clock, hasty)
-  })
-
-/** Numbers that can be had again from a seed (mulberry32). */
-const numbers = (seed: number) => {
-  let state = seed
-  return (below: number): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * below)
-  }
-}
-
 describe("any object, cut in any way, with any faults", () => {
   it.live(
     "is whole in the store when the receipt says so, and otherwise not there",
@@ -411,10 +318,10 @@ describe("any object, cut in any way, with any faults", () => {
       Effect.gen(function* () {
         const outcomes: Record<string, number> = {}
         for (let seed = 1; seed <= 400; seed++) {
-          const next = numbers(seed)
+          const next = Faulty.numbers(seed)
           const content = randomBytes(next(200 * kib))
           const collected = next(2) === 0
-          const faults: Array<Fault> = Array.from({ length: next(4) }, () => ({
+          const faults: Array<Faulty.Fault> = Array.from({ length: next(4) }, () => ({
             part: 1 + next(6),
             after: next(40_000),
             ...(next(4) === 0 ? { taken: true as const } : undefined),
@@ -440,7 +347,7 @@ describe("any object, cut in any way, with any faults", () => {
         console.log(`${JSON.stringify(outcomes)} of 400 objects in parts`)
         assert.isAbove(outcomes["verified"]!, 200)
         assert.isAbove(outcomes["failed"]!, 20)
-      }).pipe(withoutWaiting),
+      }).pipe(Faulty.withoutWaiting),
     120_000
   )
 })

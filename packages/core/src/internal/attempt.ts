@@ -14,9 +14,10 @@ import * as Digest from "../Digest.ts"
 import * as Guard from "../Guard.ts"
 import * as Progress from "../Progress.ts"
 import type { Info, Source } from "../Source.ts"
-import * as SourceError from "../SourceError.ts"
-import type { Session } from "../Store.ts"
+import type * as SourceError from "../SourceError.ts"
+import type { PartsSession, Session, WholeSession } from "../Store.ts"
 import * as StoreError from "../StoreError.ts"
+import * as Checked from "./checked.ts"
 import * as Parts from "./parts.ts"
 import type { Failing, Problem } from "./problem.ts"
 import type { Reading } from "./reading.ts"
@@ -58,59 +59,11 @@ export interface Options<R> {
   readonly retryPart: (failures: number, problem: Problem) => Effect.Effect<boolean>
 }
 
-/** Fails with `SourceChanged` when the source is not what it was at the start. */
-export const checkUnchanged = <R>(source: Source<R>, info: Info): Effect.Effect<void, SourceError.SourceError, R> =>
-  Effect.flatMap(source.info, (now) => {
-    const what =
-      now.identity !== info.identity
-        ? "it was changed"
-        : now.size !== info.size
-          ? `its size was ${info.size ?? "unknown"}, now it is ${now.size ?? "unknown"}`
-          : undefined
-    return what === undefined
-      ? Effect.void
-      : Effect.fail(
-          SourceError.make("SourceChanged", {
-            uri: source.uri,
-            message: `the source changed during the upload: ${what}`
-          })
-        )
-  })
-
-/** Fails with `SourceMismatch` at the first digest that is not the one that `whose` names. */
-const checkDigests = (uri: string, digests: Digest.Digests, claimed: Digest.Digests, whose: string) => {
-  const wrong = Digest.algorithms.find((a) => claimed[a] !== undefined && claimed[a]!.toLowerCase() !== digests[a])
-  return wrong === undefined
-    ? Effect.void
-    : Effect.fail(
-        SourceError.make("SourceMismatch", {
-          uri,
-          message: `the source's ${wrong} is ${digests[wrong]}, ${whose} ${claimed[wrong]}`
-        })
-      )
-}
-
-/** Of what the source's service reports, what was computed: one algorithm is enough. */
-const comparable = (reported: Digest.Digests, digests: Digest.Digests): Digest.Digests =>
-  Object.fromEntries(Object.entries(reported).filter(([name]) => name in digests))
-
-/** A source without a size may come back with less: a stream that was used up, even with nothing. */
-const checkSeen = (uri: string, read: number, seen: number) =>
-  read >= seen
-    ? Effect.void
-    : Effect.fail(
-        SourceError.make("SourceChanged", {
-          uri,
-          message: `the source ended after ${read} bytes, an earlier attempt had read ${seen}`,
-          offset: read
-        })
-      )
-
 /** A piece of the source once more, for a part that has to be sent again. */
 const reread =
   <R>({ info, reading, source }: Options<R>, context: Context.Context<R>) =>
   (offset: number, length: number): Stream.Stream<Block, SourceError.SourceError> => {
-    const unchanged = Effect.provideContext(checkUnchanged(source, info), context)
+    const unchanged = Effect.provideContext(Checked.unchanged(source, info), context)
     return Stream.unwrap(
       Effect.as(
         unchanged,
@@ -135,79 +88,71 @@ const planned = <R>({ reading, session, size, source }: Options<R>) =>
         )
       )
 
+/** Where an attempt's bytes come from. */
+interface Supply {
+  readonly stream: Stream.Stream<Block, Failing>
+  /** Of the source, once it was read to its end and found as it should be. */
+  readonly content: () => Outcome["content"]
+}
+
+/** Hashed and checked for this attempt alone, unless the reading has that done for all its readers. */
+const supplied = <R>(
+  options: Options<R>,
+  algorithms: ReadonlyArray<Digest.Algorithm>
+): Effect.Effect<Supply, Digest.DigestError, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { counters, reading } = options
+    counters.read = 0
+    counters.sent = 0
+    counters.acknowledged = 0
+    const { shared } = reading
+    if (shared !== undefined) {
+      counters.hashed = shared.hashed
+      const stream = Progress.tap((bytes) => {
+        counters.read += bytes
+      })(reading.stream)
+      return { stream, content: shared.content }
+    }
+    let digests: Digest.Digests | undefined
+    const hashing = yield* (yield* Digest.Hasher).start(algorithms)
+    counters.hashed = hashing.hashed
+    const stream = Checked.stream({
+      ...options,
+      context: yield* Effect.context<R>(),
+      hashing,
+      onDigests: (all) => {
+        digests = all
+      }
+    })
+    return { stream, content: () => (digests === undefined ? undefined : { size: counters.read, digests }) }
+  })
+
 export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | Scope.Scope> =>
   Effect.gen(function* () {
-    const { counters, expect, info, reading, seen, session, size, source } = options
-    let digests: Digest.Digests | undefined
-    const context = yield* Effect.context<R>()
-    const hasher = yield* Digest.Hasher
     const planning = yield* Effect.exit(planned(options))
     if (Exit.isFailure(planning)) return { exit: planning, content: undefined }
     const plan = planning.value
     const fromParts = plan === undefined ? [] : Parts.combined(plan, combinable(options))
-    const started = yield* Effect.exit(hasher.start(options.algorithms.filter((a) => !fromParts.includes(a))))
-    if (started._tag === "Failure") return { exit: started, content: undefined }
-    const hashing = started.value
-    counters.read = 0
-    counters.sent = 0
-    counters.acknowledged = 0
-    counters.hashed = hashing.hashed
-
-    const checked = reading.stream.pipe(
-      Guard.length(source.uri, size),
-      Guard.atEnd(Effect.suspend(() => checkSeen(source.uri, counters.read, seen))),
-      Guard.atEnd(Effect.provideContext(checkUnchanged(source, info), context)),
-      Progress.tap((bytes) => {
-        counters.read += bytes
-      }),
-      Digest.tapWith(hashing, (all) => {
-        digests = all
-        return Effect.andThen(
-          checkDigests(source.uri, all, expect, "expected"),
-          // Bytes that are not those which the source's own service has are damaged on their way, or in its store.
-          checkDigests(source.uri, all, comparable(options.reported, all), "its service says")
-        )
-      }),
-      Guard.holdLast
-    )
-    const onSent = (bytes: number) => {
-      counters.sent += bytes
-      options.onSent(bytes)
-    }
-    const { answerMs, bandwidth, stallMs } = options
-    if (session.shape === "parts") {
-      const exit = yield* Effect.exit(
-        Parts.write({
-          session,
-          plan: plan!,
-          share: reading.share,
-          hasher,
-          stream: checked,
-          size,
-          digests: () => digests ?? {},
-          combined: fromParts,
-          reread: reread(options, context),
-          bandwidth,
-          stallMs,
-          answerMs,
-          onSent,
-          onUnsent: (bytes) => {
-            counters.sent -= bytes
-          },
-          onAcknowledged: (bytes) => {
-            counters.acknowledged += bytes
-          },
-          retry: options.retryPart
-        })
+    const supply = yield* Effect.exit(
+      supplied(
+        options,
+        options.algorithms.filter((a) => !fromParts.includes(a))
       )
-      if (Exit.isSuccess(exit)) digests = exit.value
-      return { exit: Exit.asVoid(exit), content: contentOf(counters, digests) }
-    }
-    const stream = Bandwidth.shape(bandwidth)(checked)
+    )
+    if (Exit.isFailure(supply)) return { exit: supply, content: undefined }
+    return options.session.shape === "parts"
+      ? yield* runParts(options, options.session, supply.value, plan!, fromParts)
+      : yield* runWhole(options, options.session, supply.value)
+  })
+
+const runWhole = <R>(options: Options<R>, session: WholeSession, supply: Supply): Effect.Effect<Outcome> =>
+  Effect.gen(function* () {
+    const { answerMs, size, stallMs } = options
+    const stream = Bandwidth.shape(options.bandwidth)(supply.stream)
     // A body of no bytes is complete with its header, so whatever could be wrong with it is found before that.
     if (size === 0) {
-      const whole = yield* Effect.exit(Blocks.runRelease(stream))
-      if (whole._tag === "Failure") return { exit: whole, content: undefined }
+      const checked = yield* Effect.exit(Blocks.runRelease(stream))
+      if (checked._tag === "Failure") return { exit: checked, content: undefined }
     }
     const exit: Exit.Exit<void, Failing> = yield* Effect.exit(
       session.write<Failing, never>({
@@ -215,14 +160,59 @@ export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | S
         length: size,
         stallMs,
         answerMs,
-        onSent
+        onSent: counting(options)
       })
     )
-    return { exit, content: contentOf(counters, digests) }
+    return { exit, content: supply.content() }
   })
 
-const contentOf = (counters: Counters, digests: Digest.Digests | undefined): Outcome["content"] =>
-  digests === undefined ? undefined : { size: counters.read, digests }
+const runParts = <R>(
+  options: Options<R>,
+  session: PartsSession,
+  supply: Supply,
+  plan: Parts.Plan,
+  combined: ReadonlyArray<Digest.Algorithm>
+): Effect.Effect<Outcome, never, R> =>
+  Effect.gen(function* () {
+    const { answerMs, bandwidth, counters, reading, size, stallMs } = options
+    const exit = yield* Effect.exit(
+      Parts.write({
+        session,
+        plan,
+        share: reading.share,
+        hasher: yield* Digest.Hasher,
+        stream: supply.stream,
+        size,
+        digests: () => supply.content()?.digests ?? {},
+        combined,
+        reread: reread(options, yield* Effect.context<R>()),
+        bandwidth,
+        stallMs,
+        answerMs,
+        onSent: counting(options),
+        onUnsent: (bytes) => {
+          counters.sent -= bytes
+        },
+        onAcknowledged: (bytes) => {
+          counters.acknowledged += bytes
+        },
+        retry: options.retryPart
+      })
+    )
+    const content = supply.content()
+    const digests = Exit.isSuccess(exit) ? exit.value : content?.digests
+    return {
+      exit: Exit.asVoid(exit),
+      content: content === undefined || digests === undefined ? undefined : { size: content.size, digests }
+    }
+  })
+
+const counting =
+  <R>({ counters, onSent }: Options<R>) =>
+  (bytes: number) => {
+    counters.sent += bytes
+    onSent(bytes)
+  }
 
 /** What may be known only at the very end: nothing is compared with it before the last block is sent. */
 const combinable = <R>({ algorithms, expect, reported }: Options<R>): ReadonlyArray<Digest.Algorithm> =>

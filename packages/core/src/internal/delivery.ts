@@ -8,8 +8,10 @@ import type { BlockPool } from "../BlockPool.ts"
 import type { Node } from "../Bandwidth.ts"
 import { type Algorithm, algorithms, type Digests, type HasherService } from "../Digest.ts"
 import type { Info, Source } from "../Source.ts"
+import type { SourceError } from "../SourceError.ts"
 import type { Content, Session, Store, StoredObject } from "../Store.ts"
 import * as Attempt from "./attempt.ts"
+import * as Checked from "./checked.ts"
 import { decide } from "./decide.ts"
 import * as Problem from "./problem.ts"
 import * as Reading from "./reading.ts"
@@ -37,8 +39,10 @@ export interface Job<RS, RD> {
   readonly bandwidth: Node
   readonly store: Store<RD>
   readonly settings: Settings
-  /** The reading whose first bytes were looked at; it is the first attempt's. */
-  readonly first: Reading.Reading
+  /** The first attempt's bytes, once it is known which digests are worth computing. */
+  readonly join: (
+    algorithms: ReadonlyArray<Algorithm>
+  ) => Effect.Effect<Reading.Reading, SourceError, RS | BlockPool | Scope.Scope>
   readonly hasher: HasherService
   readonly counters: Attempt.Counters
   readonly onRetry: (retry: { attempt: number; problem: Problem.Problem; waitMs: number }) => Effect.Effect<void>
@@ -62,7 +66,6 @@ export const run = <RS, RD>(
 ): Effect.Effect<Verdict.Verdict, never, RS | RD | BlockPool | Scope.Scope> =>
   Effect.gen(function* () {
     const { settings, source } = job
-    let reading = job.first
     /** The most bytes that an attempt has read so far. */
     let seen = 0
     /** Failures so far that used up an attempt. */
@@ -128,12 +131,15 @@ export const run = <RS, RD>(
     if (Exit.isFailure(begun)) return yield* bad(Problem.fromExit(begun), false)
 
     const computing = computed(session.wanted, settings)
+    const joined = yield* step(job.join(computing))
+    if (Exit.isFailure(joined)) return yield* bad(Problem.fromExit(joined), false)
+    let reading = joined.value
 
     while (true) {
       // A body is made of a reading of the source that nobody has had a block of.
       if (reading.consumed()) {
         if (!source.replayable) return yield* Effect.die(new Error("a consumed source was to be sent again"))
-        const again = yield* step(Effect.andThen(Attempt.checkUnchanged(source, job.info), Reading.open(source)))
+        const again = yield* step(Effect.andThen(Checked.unchanged(source, job.info), Reading.open(source)))
         if (Exit.isFailure(again)) return yield* bad(Problem.fromExit(again), false)
         reading = again.value
       }

@@ -8,7 +8,8 @@ import { type Digests, isAlgorithm } from "../Digest.ts"
 import type { Hints, Info, Source } from "../Source.ts"
 import * as SourceError from "../SourceError.ts"
 import type { Content } from "../Store.ts"
-import * as Attempt from "./attempt.ts"
+import * as Checked from "./checked.ts"
+import * as FanOut from "./fanOut.ts"
 import * as Problem from "./problem.ts"
 import * as Reading from "./reading.ts"
 import { waitFor } from "./retryDelay.ts"
@@ -35,17 +36,20 @@ const look = <R>(source: Source<R>, retries: number): Effect.Effect<Info, Source
 const openFirst = <R>(
   source: Source<R>,
   info: Info,
-  retries: number
+  retries: number,
+  minimum: number
 ): Effect.Effect<Reading.Reading, SourceError.SourceError, R | BlockPool | Scope.Scope> =>
   Effect.gen(function* () {
-    let opening: Effect.Effect<Reading.Reading, SourceError.SourceError, R | BlockPool | Scope.Scope> =
-      Reading.open(source)
+    let opening: Effect.Effect<Reading.Reading, SourceError.SourceError, R | BlockPool | Scope.Scope> = Reading.open(
+      source,
+      minimum
+    )
     for (let failures = 1; ; failures++) {
       const result = yield* Effect.result(opening)
       if (result._tag === "Success") return result.success
       if (!result.failure.retryable || !source.replayable || failures > retries) return yield* result.failure
       yield* Effect.sleep(yield* waitFor(failures, undefined))
-      opening = Effect.andThen(Attempt.checkUnchanged(source, info), Reading.open(source))
+      opening = Effect.andThen(Checked.unchanged(source, info), Reading.open(source, minimum))
     }
   })
 
@@ -58,15 +62,20 @@ const reportedBy = (hints: Hints): Digests =>
 /** The source opened and looked at: what there is to know of it before a destination is asked. */
 export const prepare = <R>(options: {
   readonly source: Source<R>
+  /** How many it is read for. */
+  readonly destinations: number
   readonly verify: "transfer" | "source" | "destination"
   readonly retries: number
   readonly allowEmpty: boolean
 }) =>
   Effect.gen(function* () {
-    const { allowEmpty, retries, source, verify } = options
-    if ((yield* BlockPool).stats().capacity < leastBlocks) {
+    const { allowEmpty, destinations, retries, source, verify } = options
+    const minimum = FanOut.minimumBlocks(destinations)
+    const least = destinations === 1 ? leastBlocks : minimum
+    if ((yield* BlockPool).stats().capacity < least) {
+      const what = destinations === 1 ? "a transfer" : `a transfer to ${destinations} destinations`
       return yield* Effect.fail(
-        Problem.make("InvalidConfig", `the block pool is too small: a transfer needs ${leastBlocks} blocks`)
+        Problem.make("InvalidConfig", `the block pool is too small: ${what} needs ${least} blocks`)
       )
     }
     if (verify === "source" && !source.replayable) {
@@ -79,7 +88,7 @@ export const prepare = <R>(options: {
     const read = Effect.gen(function* () {
       const info = yield* look(source, retries)
       if (info.size === 0 && !allowEmpty) return yield* empty(source.uri)
-      const first = yield* openFirst(source, info, retries)
+      const first = yield* openFirst(source, info, retries, minimum)
       const size = info.size ?? first.wholeSize
       if (size === 0 && !allowEmpty) return yield* empty(source.uri)
       const hints: Hints = source.hints === undefined ? {} : yield* source.hints

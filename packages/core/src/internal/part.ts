@@ -12,6 +12,9 @@ import * as Stream from "effect/Stream"
 import type { Block } from "../Block.ts"
 import type { BlockShare } from "../BlockPool.ts"
 
+/** Blocks that wait in a part that passes through, before the reader waits too. */
+const backlog = 2
+
 export class Part {
   readonly number: number
   readonly offset: number
@@ -48,7 +51,8 @@ export class Part {
       if (this.#dropped) block.release()
       else this.#blocks.push(block)
       this.#tell()
-      return Effect.void
+      // Nobody waits for memory that lies here until an earlier part has gone.
+      return this.collected ? Effect.void : this.#until(() => this.#dropped || this.#blocks.length < backlog)
     })
   }
 
@@ -76,7 +80,10 @@ export class Part {
       let index = 0
       const next: Pull.Pull<Arr.NonEmptyReadonlyArray<Block>> = Effect.suspend(() => {
         const block = this.collected ? this.#blocks[index++]?.share() : this.#blocks.shift()
-        if (block !== undefined) return Effect.succeed<Arr.NonEmptyReadonlyArray<Block>>([block])
+        if (block !== undefined) {
+          this.#tell()
+          return Effect.succeed<Arr.NonEmptyReadonlyArray<Block>>([block])
+        }
         if (this.closed || this.#dropped) return Cause.done()
         return Effect.andThen(
           this.#until(() => this.closed || this.#dropped || this.#blocks.length > 0),

@@ -11,8 +11,10 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Block } from "../Block.ts"
 import { BlockPool, BlockShare } from "../BlockPool.ts"
+import type { DigestError } from "../DigestError.ts"
 import type { Source } from "../Source.ts"
 import type { SourceError } from "../SourceError.ts"
+import type { SourceContent } from "./judge.ts"
 
 /** Bytes of the head that formats are recognised by. */
 export const headBytes = 64 * 1024
@@ -29,24 +31,37 @@ export interface Reading {
   readonly wholeSize: number | undefined
   /** Whether a block has been handed out: then this reading cannot serve another attempt. */
   readonly consumed: () => boolean
-  readonly stream: Stream.Stream<Block, SourceError>
+  readonly stream: Stream.Stream<Block, SourceError | DigestError>
   readonly close: Effect.Effect<void>
+  /** For one of several readers: the bytes are hashed and checked already, for all of them. */
+  readonly shared?: {
+    /** The source's size and digests, once it was read to its end and found as it should be. */
+    readonly content: () => SourceContent | undefined
+    readonly hashed: () => number
+  }
 }
 
 /** Blocks that a reading is never denied: two being written, one held back at the end, two being read. */
 export const minimumBlocks = 5
 
-export const open = <R>(source: Source<R>): Effect.Effect<Reading, SourceError, R | BlockPool | Scope.Scope> =>
+export const open = <R>(
+  source: Source<R>,
+  minimum = minimumBlocks
+): Effect.Effect<Reading, SourceError, R | BlockPool | Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Scope.fork(yield* Effect.scope)
     // One that fails gives its share of the pool back at once: the next opening waits for it.
-    return yield* Effect.onError(openIn(source, scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
+    return yield* Effect.onError(openIn(source, scope, minimum), (cause) => Scope.close(scope, Exit.failCause(cause)))
   })
 
-const openIn = <R>(source: Source<R>, scope: Scope.Closeable): Effect.Effect<Reading, SourceError, R | BlockPool> =>
+const openIn = <R>(
+  source: Source<R>,
+  scope: Scope.Closeable,
+  minimum: number
+): Effect.Effect<Reading, SourceError, R | BlockPool> =>
   Effect.gen(function* () {
     const pool = yield* BlockPool
-    const share = yield* Scope.provide(pool.share(minimumBlocks), scope)
+    const share = yield* Scope.provide(pool.share(minimum), scope)
     const context = yield* Effect.context<R>()
     const pull = (yield* Stream.toPull(source.open(0)).pipe(
       Scope.provide(scope),

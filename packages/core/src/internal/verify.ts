@@ -10,7 +10,7 @@ import type { Info, Source } from "../Source.ts"
 import * as SourceError from "../SourceError.ts"
 import type { Session } from "../Store.ts"
 import * as StoreError from "../StoreError.ts"
-import { checkUnchanged } from "./attempt.ts"
+import { unchanged } from "./checked.ts"
 import { minimumBlocks } from "./reading.ts"
 
 interface Read {
@@ -33,7 +33,7 @@ export const source = <R>(
     const pool = yield* BlockPool.BlockPool
     const share = yield* pool.share(minimumBlocks)
     let digests: Digest.Digests = {}
-    yield* checkUnchanged(self, info)
+    yield* unchanged(self, info)
     yield* Blocks.runRelease(
       self.open(0).pipe(
         Digest.tap(algorithmsOf(content), (all) => {

@@ -1,30 +1,48 @@
 /**
- * Turns a transfer's counters into `progress` events, four a second.
+ * Turns a transfer's counters into `progress` events, four a second. Its rate, and the time that is left, are those of the
+ * destination that will be the last.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { BlockPool, blockBytes } from "../BlockPool.ts"
 import { Meter } from "../Progress.ts"
 import type { Content } from "../Store.ts"
-import type { Counters } from "./attempt.ts"
+import type { End } from "./end.ts"
 import type { Untimed } from "./entry.ts"
 
 const everyMs = 250
 
-interface Watched {
-  readonly uri: string
+export interface Watched {
   readonly content: Content
-  readonly counters: Counters
+  readonly ends: ReadonlyArray<
+    Pick<End<never>, "required" | "verdict" | "counters"> & { readonly store: { readonly uri: string } }
+  >
+  readonly startedAt: number
+  /** The read that several destinations share. */
+  readonly shared: { readonly read: () => number; readonly hashed: () => number } | undefined
+  readonly emit: (event: Untimed) => Effect.Effect<void>
 }
 
-const event = (watched: Watched, acknowledged: number, bytesPerSecond: number, memory: number): Untimed => {
-  const { content, counters, uri } = watched
-  const left = content.size === undefined ? undefined : content.size - counters.sent
+/** Bytes of the destination that is furthest behind: of those that are still to come, of the required first. */
+const sentBySlowest = ({ ends }: Watched): number => {
+  const running = ends.filter((end) => end.verdict === undefined)
+  const required = running.filter((end) => end.required)
+  const behind = required.length > 0 ? required : running.length > 0 ? running : ends
+  return Math.min(...behind.map((end) => end.counters.sent))
+}
+
+const event = (watched: Watched, bytesPerSecond: number, memory: number): Untimed => {
+  const { content, ends, shared } = watched
+  const left = content.size === undefined ? undefined : content.size - sentBySlowest(watched)
   return {
     type: "progress",
-    read: counters.read,
-    hashed: counters.hashed(),
-    destinations: [{ uri, sent: counters.sent, acknowledged }],
+    read: Math.max(shared?.read() ?? 0, ...ends.map(({ counters }) => counters.read)),
+    hashed: Math.max(shared?.hashed() ?? 0, ...ends.map(({ counters }) => counters.hashed())),
+    destinations: ends.map(({ counters, store }) => ({
+      uri: store.uri,
+      sent: counters.sent,
+      acknowledged: counters.acknowledged
+    })),
     bytesPerSecond: Math.round(bytesPerSecond),
     etaMs: left === undefined || bytesPerSecond <= 0 ? null : Math.round((left * 1000) / bytesPerSecond),
     memory
@@ -34,23 +52,20 @@ const event = (watched: Watched, acknowledged: number, bytesPerSecond: number, m
 const memoryInUse = Effect.map(BlockPool, (pool) => pool.stats().inUse * blockBytes)
 
 /** Reports for as long as it runs. */
-export const report = (
-  watched: Watched & { readonly emit: (event: Untimed) => Effect.Effect<void> }
-): Effect.Effect<never, never, BlockPool> =>
+export const report = (watched: Watched): Effect.Effect<never, never, BlockPool> =>
   Effect.gen(function* () {
     const meter = new Meter()
     meter.mark(yield* Clock.currentTimeMillis, 0)
     while (true) {
       yield* Effect.sleep(everyMs)
-      meter.mark(yield* Clock.currentTimeMillis, watched.counters.sent)
-      yield* watched.emit(event(watched, watched.counters.acknowledged, meter.bytesPerSecond, yield* memoryInUse))
+      meter.mark(yield* Clock.currentTimeMillis, sentBySlowest(watched))
+      yield* watched.emit(event(watched, meter.bytesPerSecond, yield* memoryInUse))
     }
   })
 
-/** The last one, of a transfer that ended well: everything is acknowledged, and the rate is that of the whole. */
-export const last = (watched: Watched & { readonly startedAt: number }): Effect.Effect<Untimed, never, BlockPool> =>
+/** When a destination has ended well: the rate is that of the whole. */
+export const last = (watched: Watched): Effect.Effect<Untimed, never, BlockPool> =>
   Effect.gen(function* () {
     const elapsed = Math.max(1, (yield* Clock.currentTimeMillis) - watched.startedAt)
-    const sent = watched.counters.sent
-    return event(watched, sent, (sent * 1000) / elapsed, yield* memoryInUse)
+    return event(watched, (sentBySlowest(watched) * 1000) / elapsed, yield* memoryInUse)
   })
