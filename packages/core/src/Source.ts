@@ -62,6 +62,8 @@ export interface Hints {
   readonly name?: string
   readonly diskFormat?: string
   readonly containerFormat?: string
+  /** Whether it has holes: runs of zeros that take no room where it lies. */
+  readonly sparse?: boolean
   /**
    * Digests that the source's own service reports, in hex by algorithm. What is read is compared with one of them at
    * least.

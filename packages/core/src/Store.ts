@@ -55,6 +55,8 @@ export interface Content {
   /** A format that the source claims, for stores that want one. */
   readonly diskFormat?: string
   readonly containerFormat?: string
+  /** Whether the source has holes, so that less room than `size` may do, for stores that can leave zeros out. */
+  readonly sparse?: boolean
 }
 
 /**

@@ -13,7 +13,7 @@ import { resolve } from "node:path"
 import type { Block } from "@headrace/core/Block"
 import type { BlockShare } from "@headrace/core/BlockPool"
 import * as Blocks from "@headrace/core/Blocks"
-import type { Info, Source } from "@headrace/core/Source"
+import type { Hints, Info, Source } from "@headrace/core/Source"
 import type { SourceError } from "@headrace/core/SourceError"
 import { readBlocks, unreadable } from "./internal/descriptor.ts"
 import { fromReadable } from "./internal/readable.ts"
@@ -70,6 +70,21 @@ const info = (name: string, path: string): Effect.Effect<Info, SourceError> =>
         size: Number(stats.size),
         identity: `file ${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs}`
       }
+    },
+    catch: (cause) => unreadable(name, cause)
+  })
+
+/** As `st_blocks` counts, whatever the file system's own blocks are (stat(2)). */
+const sectorBytes = 512n
+
+/** What a file system keeps for itself of a file without holes is less than this. */
+const leastHole = 65_536n
+
+const hints = (name: string, path: string): Effect.Effect<Hints, SourceError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const stats = await stat(path, { bigint: true })
+      return stats.isFile() ? { sparse: stats.size - stats.blocks * sectorBytes >= leastHole } : {}
     },
     catch: (cause) => unreadable(name, cause)
   })
@@ -133,6 +148,7 @@ export const make = (path: string): Source => {
     uri: path,
     replayable: !onceOnly,
     info: info(path, absolute),
+    hints: hints(path, absolute),
     open: (offset) => {
       if (!onceOnly) return readFile(path, absolute, offset)
       if (stats.isFIFO()) return Blocks.fromBytes(readPipe(path, absolute))

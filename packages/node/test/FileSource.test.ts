@@ -87,6 +87,23 @@ describe("a file", () => {
     )
   )
 
+  it.live("says whether it has holes", () =>
+    inFolder((folder) =>
+      Effect.gen(function* () {
+        const path = join(folder, "f")
+        const full = pattern(2 * MiB)
+        writeFileSync(path, full)
+        assert.deepStrictEqual(yield* FileSource.make(path).hints!, { sparse: false })
+        truncateSync(path, 3 * MiB)
+        assert.deepStrictEqual(yield* FileSource.make(path).hints!, { sparse: true })
+        assert.deepStrictEqual(yield* FileSource.make("/dev/null").hints!, {})
+        rmSync(path)
+        const { message } = yield* Effect.flip(FileSource.make(path).hints!)
+        assert.strictEqual(message, `cannot read '${path}': no such file`)
+      })
+    )
+  )
+
   it.live("may be empty", () =>
     inFolder((folder) =>
       Effect.gen(function* () {

@@ -96,7 +96,8 @@ export const prepare = <R>(options: {
         size,
         head: first.head,
         ...(hints.diskFormat === undefined ? undefined : { diskFormat: hints.diskFormat }),
-        ...(hints.containerFormat === undefined ? undefined : { containerFormat: hints.containerFormat })
+        ...(hints.containerFormat === undefined ? undefined : { containerFormat: hints.containerFormat }),
+        ...(hints.sparse === undefined ? undefined : { sparse: hints.sparse })
       }
       return { info, first, content, reported: reportedBy(hints) }
     })
