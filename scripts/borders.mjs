@@ -18,6 +18,7 @@ const below = {
   keystone: ["core"],
   glance: ["core", "keystone"],
   node: ["core"],
+  fs: ["core"],
   testkit: ["core"],
   headrace: ["core", "keystone", "glance", "node"]
 }

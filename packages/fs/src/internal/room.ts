@@ -1,0 +1,84 @@
+/**
+ * Room on a file system: looked at, and set aside, before a byte is written.
+ */
+import * as Effect from "effect/Effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import { type FileHandle, statfs } from "node:fs/promises"
+import { formatBytes } from "@headrace/core/Quantity"
+import * as StoreError from "@headrace/core/StoreError"
+import { toStoreError } from "./fault.ts"
+
+/** Bytes that this process can have; nothing where the file system does not tell. */
+export const free = async (folder: string): Promise<number | undefined> => {
+  const { bavail, bfree, blocks, bsize } = await statfs(folder)
+  if (blocks === 0) return undefined
+  // Some of it is kept for the superuser.
+  return (process.geteuid?.() === 0 ? bfree : bavail) * bsize
+}
+
+const full = (uri: string, size: number, has: number | undefined) =>
+  StoreError.make("QuotaExceeded", {
+    uri,
+    message: `no room on the file system: needs ${formatBytes(size)}${has === undefined ? "" : `, has ${formatBytes(has)} free`}`
+  })
+
+/** Fails with `QuotaExceeded` when `size` bytes have no room. */
+export const check = async (uri: string, folder: string, size: number): Promise<void> => {
+  const has = await free(folder)
+  if (has !== undefined && has < size) throw full(uri, size, has)
+}
+
+interface Outcome {
+  readonly ok: boolean
+  readonly complaint: string
+}
+
+const run = (child: ChildProcess): Effect.Effect<Outcome> =>
+  Effect.callback<Outcome>((resume) => {
+    let complaint = ""
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      complaint += text
+    })
+    const end = (ok: boolean) => resume(Effect.succeed({ ok, complaint }))
+    child.on("error", () => end(false))
+    child.on("close", (code) => end(code === 0))
+    return Effect.callback<void>((stopped) => {
+      // One that could not be started has no pid, and nothing to wait for.
+      if (child.pid === undefined || child.exitCode !== null) return stopped(Effect.void)
+      child.on("close", () => stopped(Effect.void))
+      child.kill("SIGKILL")
+    })
+  })
+
+/**
+ * Sets room aside for `size` bytes of an open file, with fallocate(1) of util-linux: Node has no such call. Fails with
+ * `QuotaExceeded` when there is no room. Where the program is missing, or the file system has no such operation, nothing
+ * is set aside.
+ */
+export const reserve = (
+  uri: string,
+  folder: string,
+  handle: FileHandle,
+  size: number
+): Effect.Effect<void, StoreError.StoreError> =>
+  Effect.gen(function* () {
+    if (process.platform !== "linux" || size === 0) return
+    // The open file itself, so whatever its name is or becomes does not matter.
+    const { complaint, ok } = yield* Effect.suspend(() =>
+      run(
+        spawn("fallocate", ["-l", String(size), "/proc/self/fd/3"], {
+          stdio: ["ignore", "ignore", "pipe", handle.fd],
+          env: { ...process.env, LC_ALL: "C" }
+        })
+      )
+    )
+    if (ok) return
+    if (/No space left on device|Disk quota exceeded/.test(complaint)) {
+      const has = yield* Effect.promise(() => free(folder).catch(() => undefined))
+      return yield* full(uri, size, has)
+    }
+    if (complaint.includes("File too large")) {
+      const what = `no room can be set aside for ${formatBytes(size)}`
+      return yield* toStoreError(uri, what, Object.assign(new Error(complaint), { code: "EFBIG" }))
+    }
+  })
