@@ -97,17 +97,16 @@ export const onDisk = <A, E, R>(bytes: number, body: (folder: string) => Effect.
             (device) => Effect.sync(() => run("losetup", "--detach", device))
           )
           yield* mounted(at, [device])
+          // A test that failed may have left it frozen.
+          yield* Effect.addFinalizer(() => Effect.sync(() => works(() => run("fsfreeze", "--unfreeze", at))))
           return yield* body(at)
         })
       )
     )
   )
 
-export const freeze = (at: string) =>
-  Effect.acquireRelease(
-    Effect.sync(() => run("fsfreeze", "--freeze", at)),
-    () => Effect.sync(() => works(() => run("fsfreeze", "--unfreeze", at)))
-  )
+/** Until it is thawed, the kernel finishes nothing that writes to it. */
+export const freeze = (at: string) => Effect.sync(() => run("fsfreeze", "--freeze", at))
 export const thaw = (at: string) => Effect.sync(() => run("fsfreeze", "--unfreeze", at))
 
 export const remount = (at: string, how: "ro" | "rw") => run("mount", "-o", `remount,${how}`, at)
