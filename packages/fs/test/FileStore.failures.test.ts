@@ -51,7 +51,7 @@ const failing = <A, R>(effect: Effect.Effect<A, TransferError, R>) =>
     retryable
   }))
 
-describe.skipIf(!mounts)("a file system without room [mounts one]", () => {
+describe.skipIf(!mounts)("a file system without room [optional]", () => {
   it.live("is found before a byte, where the size is known", () =>
     inTmpfs(4 * MiB, (folder) =>
       Effect.gen(function* () {
@@ -152,7 +152,7 @@ describe.skipIf(!mounts)("a file system without room [mounts one]", () => {
 })
 
 describe("what may not be written", () => {
-  it.live.skipIf(!mounts)("is on a read-only file system [mounts one]", () =>
+  it.live.skipIf(!mounts)("is on a read-only file system [optional]", () =>
     inTmpfs(4 * MiB, (folder) =>
       Effect.gen(function* () {
         const path = join(folder, "f")
@@ -173,7 +173,7 @@ describe("what may not be written", () => {
     )
   )
 
-  it.live.skipIf(process.getuid?.() !== 0)("is in a folder of somebody else's [needs root, who runs as another]", () =>
+  it.live.skipIf(process.getuid?.() !== 0)("is in a folder of somebody else's [optional]", () =>
     inFolder((folder) =>
       Effect.gen(function* () {
         const script = `
@@ -214,7 +214,7 @@ describe("what may not be written", () => {
     )
   )
 
-  it.live.skipIf(!disks)("is a file that nobody may change [needs root and ext4]", () =>
+  it.live.skipIf(!disks)("is a file that nobody may change [optional]", () =>
     onDisk(32 * MiB, (folder) =>
       Effect.gen(function* () {
         const path = join(folder, "f")
@@ -315,7 +315,7 @@ describe("a path that no file can have", () => {
     )
   )
 
-  it.live.skipIf(!mounts)("is one that something is mounted on [mounts a file]", () =>
+  it.live.skipIf(!mounts)("is one that something is mounted on [optional]", () =>
     inFolder((folder) =>
       Effect.scoped(
         Effect.gen(function* () {
@@ -409,7 +409,7 @@ describe("the partial file", () => {
   )
 })
 
-describe.skipIf(!disks)("a disk that takes no more [makes one of a file]", () => {
+describe.skipIf(!disks)("a disk that takes no more [optional]", () => {
   it.live("fails the fsync, and nothing is put in place, also not later", () =>
     onDisk(8 * MiB, (folder) =>
       Effect.scoped(
@@ -446,7 +446,7 @@ describe.skipIf(!disks)("a disk that takes no more [makes one of a file]", () =>
   )
 })
 
-describe.skipIf(!disks)("a disk that hangs [freezes one]", () => {
+describe.skipIf(!disks)("a disk that hangs [optional]", () => {
   it.live("has a write called off only when it has ended, and nothing is left", () =>
     onDisk(48 * MiB, (folder) =>
       Effect.scoped(

@@ -221,7 +221,7 @@ describe("permissions", () => {
     )
   )
 
-  it.live.skipIf(process.getuid?.() !== 0)("and the owner are kept by root [needs root]", () =>
+  it.live.skipIf(process.getuid?.() !== 0)("and the owner are kept by root [optional]", () =>
     inFolder((folder) =>
       Effect.gen(function* () {
         const path = join(folder, "f")

@@ -44,7 +44,7 @@ const works = (...tries: ReadonlyArray<() => unknown>): boolean => {
   }
 }
 
-/** Whether file systems can be mounted here: by root, outside of most containers. */
+/** Whether file systems can be mounted here: by root, outside of most containers. What needs it is `[optional]`. */
 export const mounts = ((): boolean => {
   const at = mkdtempSync(join(tmpdir(), "file-store-probe-"))
   try {
