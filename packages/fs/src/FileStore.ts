@@ -87,7 +87,7 @@ export interface Leftover {
   readonly path: string
   /** Its size; room that was set aside counts. */
   readonly bytes: number
-  /** When it was written to last: a running upload does so all the time. */
+  /** When it was written to last: a running upload does so whenever its source has bytes. */
   readonly mtime: Date
 }
 

@@ -24,6 +24,7 @@ import { createServer } from "node:net"
 import { join } from "node:path"
 import { codeOf, toStoreError } from "../src/internal/fault.ts"
 import {
+  asNobody,
   bind,
   disks,
   freeze,
@@ -33,6 +34,7 @@ import {
   mounts,
   names,
   onDisk,
+  others,
   pattern,
   remount,
   session,
@@ -173,46 +175,66 @@ describe("what may not be written", () => {
     )
   )
 
-  it.live.skipIf(process.getuid?.() !== 0)("is in a folder of somebody else's [optional]", () =>
-    inFolder((folder) =>
-      Effect.gen(function* () {
-        const script = `
-          import * as Effect from "effect/Effect"
-          import * as FileStore from "@headrace/fs/FileStore"
-          const { plan } = FileStore.file(process.argv[1])
-          const planned = await Effect.runPromise(Effect.result(Effect.scoped(plan({ size: 3, head: new Uint8Array(0) }))))
-          const found = planned._tag === "Success" ? planned.success.why : planned.failure
-          console.log(typeof found === "string" ? found : found.reason._tag + ": " + found.message)`
-        const asNobody = (path: string) =>
-          execFileSync(
-            "setpriv",
-            [
-              "--reuid=65534",
-              "--regid=65534",
-              "--clear-groups",
-              process.execPath,
-              "--input-type=module",
-              "-e",
-              script,
-              path
-            ],
-            { encoding: "utf8", cwd: new URL("..", import.meta.url).pathname }
-          ).trim()
-        chmodSync(folder, 0o755)
-        assert.strictEqual(asNobody(join(folder, "f")), "Forbidden: the file cannot be written: permission denied")
-        // A folder for everybody, where nobody replaces another's file.
-        chmodSync(folder, 0o1777)
-        writeFileSync(join(folder, "f"), "before")
-        assert.strictEqual(
-          asNobody(join(folder, "f")),
-          "Forbidden: the file cannot be written: the operation is not permitted"
-        )
-        chownSync(join(folder, "f"), 65534, 65534)
-        assert.strictEqual(asNobody(join(folder, "f")), "replaces a file of 6 bytes")
-        assert.strictEqual(asNobody(join(folder, "new")), `a new file in ${folder}`)
-      })
+  describe.skipIf(!others)("by others than root [optional]", () => {
+    /** An upload of three bytes by a process of its own, as nobody: what it comes to. */
+    const uploadAsNobody = (path: string): { readonly [name: string]: unknown } =>
+      JSON.parse(asNobody("small.ts", path))
+
+    it.live("is in a folder of somebody else's", () =>
+      inFolder((folder) =>
+        Effect.sync(() => {
+          const path = join(folder, "f")
+          chmodSync(folder, 0o755)
+          const what = "the file cannot be written"
+          const denied = { reason: "Forbidden", message: `${what}: permission denied`, left: "none", bytesSent: 0 }
+          assert.deepStrictEqual(uploadAsNobody(path), denied)
+          // A folder for everybody, where nobody replaces another's file.
+          chmodSync(folder, 0o1777)
+          writeFileSync(path, "before")
+          const kept = { ...denied, message: `${what}: the operation is not permitted` }
+          assert.deepStrictEqual(uploadAsNobody(path), kept)
+          assert.strictEqual(readFileSync(path, "utf8"), "before")
+          chownSync(path, 65534, 65534)
+          assert.deepStrictEqual(uploadAsNobody(path), { status: "stored", notes: [] })
+          assert.strictEqual(statSync(path).size, 3)
+          assert.deepStrictEqual(names(folder), ["f"])
+        })
+      )
     )
-  )
+
+    it.live("is a folder's entry, to the disk, where the folder may not be read: that is said", () =>
+      inFolder((folder) =>
+        Effect.sync(() => {
+          chmodSync(folder, 0o333)
+          const { notes, status } = uploadAsNobody(join(folder, "f"))
+          assert.strictEqual(status, "stored")
+          assert.match(String(notes), /^the folder may not be read, so its entry for the file cannot be synced/)
+          assert.deepStrictEqual(names(folder), ["f"])
+        })
+      )
+    )
+
+    it.live("is another's group, so what the group might do is no more than what all might", () =>
+      inFolder((folder) =>
+        Effect.sync(() => {
+          chmodSync(folder, 0o777)
+          const path = join(folder, "f")
+          for (const [before, after] of [
+            [0o660, 0o600],
+            [0o664, 0o644],
+            [0o606, 0o666]
+          ] as const) {
+            writeFileSync(path, "before")
+            chownSync(path, 1234, 2345)
+            chmodSync(path, before)
+            assert.deepStrictEqual(uploadAsNobody(path), { status: "stored", notes: [] })
+            const { gid, mode, uid } = statSync(path)
+            assert.deepStrictEqual([uid, gid, mode & 0o777], [65534, 65534, after])
+          }
+        })
+      )
+    )
+  })
 
   it.live.skipIf(!disks)("is a file that nobody may change [optional]", () =>
     onDisk(32 * MiB, (folder) =>
@@ -248,7 +270,7 @@ describe("a path that no file can have", () => {
         for (const [name, reason, message] of [
           ["none/f", "NotFound", `${what}: the folder does not exist`],
           ["to-none", "NotFound", `${what}: the folder does not exist`],
-          ["f/g", "NotFound", `${what}: the folder is not a folder`],
+          ["f/g", "NotFound", `${what}: what should be its folder is none`],
           ["d", "Conflict", `${what}: a folder is there`],
           ["to-d", "Conflict", `${what}: a folder is there`],
           ["d/", "InvalidUri", "the path is not a file's: it names a folder"],

@@ -20,7 +20,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   EACCES: { reason: "Forbidden", words: "permission denied" },
   EPERM: { reason: "Forbidden", words: "the operation is not permitted" },
   ENOENT: { reason: "NotFound", words: "the folder does not exist" },
-  ENOTDIR: { reason: "NotFound", words: "the folder is not a folder" },
+  ENOTDIR: { reason: "NotFound", words: "what should be its folder is none" },
   EISDIR: { reason: "Conflict", words: "a folder is there" },
   ENAMETOOLONG: { reason: "InvalidUri", words: "the name is too long" },
   EILSEQ: { reason: "InvalidUri", words: "the file system cannot hold such a name" },

@@ -60,8 +60,8 @@ const unsynced = (uri: string, cause: unknown) =>
     cause
   })
 
-/** Renames the file to its final name. Gives whether there was another one. */
-export const place = async (uri: string, part: Partial, target: Target): Promise<boolean> => {
+/** Renames the file to its final name. Gives what was there before. */
+export const place = async (uri: string, part: Partial, target: Target): Promise<BigIntStats | undefined> => {
   if (!isSame(await look(part.path), part.made)) {
     throw StoreError.make("Gone", {
       uri,
@@ -78,7 +78,7 @@ export const place = async (uri: string, part: Partial, target: Target): Promise
     // A file server that was asked twice says no to the second time (rename(2), NFS).
     if (!isSame(await look(target.path), part.made)) throw cause
   }
-  return existing !== undefined
+  return existing
 }
 
 /** What file systems answer that have no such operation for folders. */

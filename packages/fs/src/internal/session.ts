@@ -39,6 +39,9 @@ interface State {
   notes: ReadonlyArray<string>
 }
 
+const unsyncedFolder =
+  "the folder may not be read, so its entry for the file cannot be synced: a power cut may undo the rename"
+
 export const make = (uri: string, path: string, content: Content): Effect.Effect<WholeSession, never, Scope.Scope> =>
   Effect.gen(function* () {
     const state: State = { writing: undefined, placed: undefined, lost: undefined, notes: [] }
@@ -52,27 +55,27 @@ export const make = (uri: string, path: string, content: Content): Effect.Effect
       })
     yield* Effect.addFinalizer(() => Effect.suspend(() => (state.writing ? close(state.writing) : Effect.void)))
 
-    /** Makes the file nobody's but ours; from then on the state knows of it. */
-    const create = Effect.uninterruptible(
-      Effect.gen(function* () {
-        const target = yield* calling(uri, "the file cannot be written", async () => {
-          const found = await find(uri, path)
-          await checkAllowed(found)
-          if (content.size !== undefined && !sparse) await Room.check(uri, found.folder, content.size)
-          state.notes = (await Placing.isReadable(found.folder))
-            ? []
-            : [
-                "the folder may not be read, so its entry for the file cannot be synced: a power cut may undo the rename"
-              ]
-          return found
-        })
-        const part = yield* calling(uri, "the partial file cannot be made", () => Partial.create(target))
-        const writing: Writing = { ...part, target, used: false, reserved: false, abandoned: false }
-        state.writing = writing
-        state.lost = undefined
-        return writing
+    const create = Effect.gen(function* () {
+      const target = yield* calling(uri, "the file cannot be written", async () => {
+        const found = await find(uri, path)
+        await checkAllowed(found)
+        if (content.size !== undefined && !sparse) await Room.check(uri, found.folder, content.size)
+        state.notes = (await Placing.isReadable(found.folder)) ? [] : [unsyncedFolder]
+        return found
       })
-    )
+      // Nobody can interrupt between the making of the file and the knowing of it.
+      return yield* Effect.uninterruptible(
+        Effect.map(
+          calling(uri, "the partial file cannot be made", () => Partial.create(target)),
+          (part) => {
+            const writing: Writing = { ...part, target, used: false, reserved: false, abandoned: false }
+            state.writing = writing
+            state.lost = undefined
+            return writing
+          }
+        )
+      )
+    })
 
     /** Makes the partial file empty, and sets room aside for the bytes. */
     const empty = (writing: Writing): Effect.Effect<void, StoreError.StoreError> =>
@@ -108,11 +111,13 @@ export const make = (uri: string, path: string, content: Content): Effect.Effect
         )
         yield* Effect.uninterruptible(
           Effect.gen(function* () {
-            const replaced = yield* calling(uri, `the file cannot be put in place as ${target.path}`, () =>
+            const existing = yield* calling(uri, `the file cannot be put in place as ${target.path}`, () =>
               Placing.place(uri, writing, target)
             )
+            const { placed } = state
             // What an earlier attempt of ours has put there is no other file.
-            state.placed = { target, made, replaced: state.placed === undefined ? replaced : state.placed.replaced }
+            const other = existing !== undefined && !(placed !== undefined && isSame(existing, placed.made))
+            state.placed = { target, made, replaced: other || placed?.replaced === true }
             state.writing = undefined
             yield* close(writing)
           })
@@ -200,7 +205,7 @@ export const make = (uri: string, path: string, content: Content): Effect.Effect
       recreate: Effect.andThen(removePartial, begin),
       owned: Effect.sync(() => state.writing !== undefined || state.placed !== undefined),
       location: Effect.succeed(uri),
-      discard: Effect.andThen(Effect.ignore(Effect.andThen(removePartial, removePlaced)), left),
+      discard: Effect.andThen(Effect.andThen(Effect.ignore(removePartial), Effect.ignore(removePlaced)), left),
       left,
       seal: Effect.void,
       read: readBack(uri, () => state.placed),

@@ -14,6 +14,7 @@ import { execFileSync } from "node:child_process"
 import { mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 
 export const MiB = 1024 * 1024
 
@@ -65,6 +66,21 @@ export const disks =
     () => run("mkfs.ext4", "-V"),
     () => run("fsfreeze", "--version")
   )
+
+/** A program of this folder as nobody, who owns nothing here. */
+export const asNobody = (program: string, ...args: ReadonlyArray<string>) =>
+  run(
+    "setpriv",
+    "--reuid=65534",
+    "--regid=65534",
+    "--clear-groups",
+    process.execPath,
+    fileURLToPath(new URL(program, import.meta.url)),
+    ...args
+  )
+
+/** Whether there can be such programs: root starts them, and they must get at this checkout. */
+export const others = process.getuid?.() === 0 && works(() => asNobody("small.ts", "/dev/null"))
 
 const mounted = (at: string, args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
