@@ -40,7 +40,9 @@ import {
   session,
   streaming,
   thaw,
-  upload
+  thawAtEnd,
+  upload,
+  withoutPrograms
 } from "./support/disk.ts"
 
 const bytes = (size: number) => Source.fromBytes(pattern(size))
@@ -69,6 +71,21 @@ describe.skipIf(!mounts)("a file system without room [optional]", () => {
         assert.deepStrictEqual(names(folder), ["f"])
         assert.strictEqual(readFileSync(path, "utf8"), "before")
       })
+    )
+  )
+
+  it.live("is found before a byte, and a file is written, also without the program that sets it aside", () =>
+    inTmpfs(4 * MiB, (folder) =>
+      withoutPrograms(
+        Effect.gen(function* () {
+          const path = join(folder, "f")
+          const error = yield* Effect.flip(upload(bytes(5 * MiB), path))
+          assert.strictEqual(error.message, "no room on the file system: needs 5.00 MiB, has 4.00 MiB free")
+          assert.strictEqual(error.receipt.destinations[0]!.bytesSent, 0)
+          yield* upload(bytes(3 * MiB), path)
+          assert.deepStrictEqual(names(folder), ["f"])
+        })
+      )
     )
   )
 
@@ -475,6 +492,7 @@ describe.skipIf(!disks)("a disk that hangs [optional]", () => {
         Effect.gen(function* () {
           const open = yield* session(join(folder, "f"))
           yield* open.begin
+          yield* thawAtEnd(folder)
           yield* freeze(folder)
           const writing = yield* Effect.forkChild(open.write(Stream.succeed(pattern(8 * MiB))))
           yield* Effect.sleep(200)
@@ -501,6 +519,7 @@ describe.skipIf(!disks)("a disk that hangs [optional]", () => {
         Effect.gen(function* () {
           const open = yield* session(join(folder, "f"))
           yield* open.begin
+          yield* thawAtEnd(folder)
           yield* freeze(folder)
           yield* Effect.forkChild(Effect.andThen(Effect.sleep(1000), thaw(folder)))
           const stalled = yield* Effect.flip(open.write(Stream.succeed(pattern(4 * MiB)), { stallMs: 200 }))
@@ -511,6 +530,7 @@ describe.skipIf(!disks)("a disk that hangs [optional]", () => {
 
           const second = yield* session(join(folder, "g"))
           yield* second.begin
+          yield* thawAtEnd(folder)
           const frozen = Stream.concat(
             Stream.succeed(pattern(2 * MiB)),
             Stream.unwrap(Effect.as(Effect.andThen(Effect.sleep(300), freeze(folder)), Stream.empty))

@@ -36,7 +36,6 @@ describe("a file as a destination", () => {
         for (const size of [1, MiB, 5 * MiB + 7]) {
           const bytes = pattern(size)
           const path = join(folder, "disk #1?.img")
-          const before = descriptors()
           const receipt = yield* upload(Source.fromBytes(bytes), path)
           assert.deepStrictEqual(new Uint8Array(readFileSync(path)), bytes)
           const [destination] = receipt.destinations
@@ -46,8 +45,23 @@ describe("a file as a destination", () => {
           assert.strictEqual(destination!.bytesSent, size)
           assert.strictEqual(destination!.attempts, 1)
           assert.deepStrictEqual(names(folder), ["disk #1?.img"])
-          assert.isAtMost(descriptors(), before + 2)
         }
+      })
+    )
+  )
+
+  it.live("is closed, and its folder, whether the upload succeeds or fails", () =>
+    inFolder((folder) =>
+      Effect.gen(function* () {
+        const path = join(folder, "f")
+        yield* upload(Source.fromBytes(pattern(9)), path, { verify: "destination" })
+        const before = descriptors()
+        for (let n = 0; n < 4; n++) {
+          yield* upload(Source.fromBytes(pattern(9)), path, { verify: "destination" })
+          yield* Effect.flip(upload(streaming(Stream.succeed(pattern(9)), 10), path))
+          yield* Effect.scoped(Effect.flatMap(session(path), ({ begin }) => begin))
+        }
+        assert.isBelow(descriptors(), before + 4)
       })
     )
   )

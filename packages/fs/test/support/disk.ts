@@ -113,8 +113,6 @@ export const onDisk = <A, E, R>(bytes: number, body: (folder: string) => Effect.
             (device) => Effect.sync(() => run("losetup", "--detach", device))
           )
           yield* mounted(at, [device])
-          // A test that failed may have left it frozen.
-          yield* Effect.addFinalizer(() => Effect.sync(() => works(() => run("fsfreeze", "--unfreeze", at))))
           return yield* body(at)
         })
       )
@@ -124,6 +122,25 @@ export const onDisk = <A, E, R>(bytes: number, body: (folder: string) => Effect.
 /** Until it is thawed, the kernel finishes nothing that writes to it. */
 export const freeze = (at: string) => Effect.sync(() => run("fsfreeze", "--freeze", at))
 export const thaw = (at: string) => Effect.sync(() => run("fsfreeze", "--unfreeze", at))
+
+/** A test that fails while it is frozen must not wait for what cannot end. */
+export const thawAtEnd = (at: string) =>
+  Effect.addFinalizer(() => Effect.sync(() => works(() => run("fsfreeze", "--unfreeze", at))))
+
+/** As on a machine that has none. */
+export const withoutPrograms = <A, E, R>(body: Effect.Effect<A, E, R>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => {
+      const { PATH } = process.env
+      process.env["PATH"] = "/nonexistent"
+      return PATH
+    }),
+    () => body,
+    (before) =>
+      Effect.sync(() => {
+        process.env["PATH"] = before
+      })
+  )
 
 export const remount = (at: string, how: "ro" | "rw") => run("mount", "-o", `remount,${how}`, at)
 
