@@ -14,6 +14,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -71,6 +72,33 @@ describe.skipIf(!mounts)("a file system without room [optional]", () => {
         assert.deepStrictEqual(names(folder), ["f"])
         assert.strictEqual(readFileSync(path, "utf8"), "before")
       })
+    )
+  )
+
+  it.live("is found where one byte is missing", () =>
+    inTmpfs(4 * MiB, (folder) =>
+      Effect.gen(function* () {
+        const { message } = yield* failing(upload(bytes(4 * MiB + 1), join(folder, "f")))
+        assert.strictEqual(message, "no room on the file system: needs 4194305 bytes, has 4194304 free")
+        yield* upload(bytes(4 * MiB), join(folder, "f"))
+      })
+    )
+  )
+
+  it.live.skipIf(!disks)("is found by setting it aside, where the file system needs some for itself [optional]", () =>
+    onDisk(48 * MiB, (folder) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const { bfree, bsize } = statfsSync(folder)
+          const size = bfree * bsize
+          const open = yield* session(join(folder, "f"), { size })
+          const error = yield* Effect.flip(open.begin)
+          assert.strictEqual(error.reason._tag, "QuotaExceeded")
+          assert.match(error.message, /^no room on the file system: needs [\d.]+ MiB, (and has less|has .* free)$/)
+          assert.strictEqual(yield* open.discard, "none")
+          assert.deepStrictEqual(names(folder), [])
+        })
+      )
     )
   )
 

@@ -6,9 +6,12 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { type FileHandle, statfs } from "node:fs/promises"
 import { formatBytes } from "@headrace/core/Quantity"
 import * as StoreError from "@headrace/core/StoreError"
-import { toStoreError } from "./fault.ts"
+import { errno, toStoreError } from "./fault.ts"
 
-/** Bytes that this process can have; nothing where the file system does not tell. */
+/**
+ * Bytes that this process can have; nothing where the file system does not tell. Some of FUSE count in smaller pieces than
+ * Node knows of, and then have less.
+ */
 export const free = async (folder: string): Promise<number | undefined> => {
   const { bavail, bfree, blocks, bsize } = await statfs(folder)
   if (blocks === 0) return undefined
@@ -16,11 +19,16 @@ export const free = async (folder: string): Promise<number | undefined> => {
   return (process.geteuid?.() === 0 ? bfree : bavail) * bsize
 }
 
-const full = (uri: string, size: number, has: number | undefined) =>
-  StoreError.make("QuotaExceeded", {
-    uri,
-    message: `no room on the file system: needs ${formatBytes(size)}${has === undefined ? "" : `, has ${formatBytes(has)} free`}`
-  })
+const full = (uri: string, size: number, has: number | undefined) => {
+  const what = "no room on the file system: needs"
+  // What a file system needs for itself may be what is missing.
+  if (has === undefined || has >= size) {
+    return StoreError.make("QuotaExceeded", { uri, message: `${what} ${formatBytes(size)}, and has less` })
+  }
+  const [needs, free] = [formatBytes(size), formatBytes(has)]
+  const both = needs === free ? `${size} bytes, has ${has} free` : `${needs}, has ${free} free`
+  return StoreError.make("QuotaExceeded", { uri, message: `${what} ${both}` })
+}
 
 /** Fails with `QuotaExceeded` when `size` bytes have no room. */
 export const check = async (uri: string, folder: string, size: number): Promise<void> => {
@@ -73,12 +81,11 @@ export const reserve = (
       )
     )
     if (ok) return
-    if (/No space left on device|Disk quota exceeded/.test(complaint)) {
+    if (complaint.includes("No space left on device")) {
       const has = yield* Effect.promise(() => free(folder).catch(() => undefined))
       return yield* full(uri, size, has)
     }
-    if (complaint.includes("File too large")) {
-      const what = `no room can be set aside for ${formatBytes(size)}`
-      return yield* toStoreError(uri, what, Object.assign(new Error(complaint), { code: "EFBIG" }))
+    if (complaint.includes("Disk quota exceeded")) {
+      return yield* toStoreError(uri, `no room can be set aside for ${formatBytes(size)}`, errno("EDQUOT"))
     }
   })
