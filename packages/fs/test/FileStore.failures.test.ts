@@ -10,6 +10,7 @@ import { execFileSync } from "node:child_process"
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -30,6 +31,7 @@ import {
   disks,
   freeze,
   inFolder,
+  inRamfs,
   inTmpfs,
   MiB,
   mounts,
@@ -43,7 +45,7 @@ import {
   thaw,
   thawAtEnd,
   upload,
-  withoutPrograms
+  withPrograms
 } from "./support/disk.ts"
 
 const bytes = (size: number) => Source.fromBytes(pattern(size))
@@ -104,7 +106,8 @@ describe.skipIf(!mounts)("a file system without room [optional]", () => {
 
   it.live("is found before a byte, and a file is written, also without the program that sets it aside", () =>
     inTmpfs(4 * MiB, (folder) =>
-      withoutPrograms(
+      withPrograms(
+        "/nonexistent",
         Effect.gen(function* () {
           const path = join(folder, "f")
           const error = yield* Effect.flip(upload(bytes(5 * MiB), path))
@@ -183,6 +186,17 @@ describe.skipIf(!mounts)("a file system without room [optional]", () => {
     )
   )
 
+  it.live("may not be known of, and nothing be set aside: then it is written all the same", () =>
+    inRamfs((folder) =>
+      Effect.gen(function* () {
+        const store = FileStore.file(join(folder, "f"))
+        assert.strictEqual((yield* Effect.scoped(store.capabilities)).details["free"], "not told")
+        yield* upload(bytes(3 * MiB), store, { verify: "destination" })
+        assert.deepStrictEqual(names(folder), ["f"])
+      })
+    )
+  )
+
   it.live("may have enough for a source with holes that is larger than it", () =>
     inFolder((from) =>
       inTmpfs(4 * MiB, (folder) =>
@@ -193,6 +207,36 @@ describe.skipIf(!mounts)("a file system without room [optional]", () => {
           yield* upload(FileSource.make(path), join(folder, "f"), { verify: "destination" })
           assert.strictEqual(statSync(join(folder, "f")).size, 100 * MiB)
         })
+      )
+    )
+  )
+})
+
+describe("room that is being set aside", () => {
+  it.live("is given up at once when the upload is", () =>
+    inFolder((folder) =>
+      inFolder((programs) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            // A file system that takes its time, as some servers do: the program's number is left in a file.
+            const pid = join(programs, "pid")
+            writeFileSync(join(programs, "fallocate"), `#!/bin/sh\necho $$ > ${pid}\nexec /bin/sleep 600\n`, {
+              mode: 0o755
+            })
+            const open = yield* session(join(folder, "f"), { size: 9 })
+            yield* withPrograms(
+              programs,
+              Effect.gen(function* () {
+                const beginning = yield* Effect.forkChild(open.begin)
+                while (!existsSync(pid) || readFileSync(pid, "utf8") === "") yield* Effect.sleep(5)
+                yield* Fiber.interrupt(beginning)
+              })
+            )
+            assert.isFalse(existsSync(`/proc/${readFileSync(pid, "utf8").trim()}`))
+            assert.strictEqual(yield* open.discard, "none")
+            assert.deepStrictEqual(names(folder), [])
+          })
+        )
       )
     )
   )

@@ -41,9 +41,16 @@ interface Outcome {
   readonly complaint: string
 }
 
-const run = (child: ChildProcess): Effect.Effect<Outcome> =>
+/** Runs the program; what cannot be started has failed without a complaint. */
+const run = (start: () => ChildProcess): Effect.Effect<Outcome> =>
   Effect.callback<Outcome>((resume) => {
     let complaint = ""
+    let child: ChildProcess
+    try {
+      child = start()
+    } catch {
+      return resume(Effect.succeed({ ok: false, complaint }))
+    }
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       complaint += text
     })
@@ -72,13 +79,11 @@ export const reserve = (
   Effect.gen(function* () {
     if (process.platform !== "linux" || size === 0) return
     // The open file itself, so whatever its name is or becomes does not matter.
-    const { complaint, ok } = yield* Effect.suspend(() =>
-      run(
-        spawn("fallocate", ["-l", String(size), "/proc/self/fd/3"], {
-          stdio: ["ignore", "ignore", "pipe", handle.fd],
-          env: { ...process.env, LC_ALL: "C" }
-        })
-      )
+    const { complaint, ok } = yield* run(() =>
+      spawn("fallocate", ["-l", String(size), "/proc/self/fd/3"], {
+        stdio: ["ignore", "ignore", "pipe", handle.fd],
+        env: { ...process.env, LC_ALL: "C" }
+      })
     )
     if (ok) return
     if (complaint.includes("No space left on device")) {

@@ -127,12 +127,12 @@ export const thaw = (at: string) => Effect.sync(() => run("fsfreeze", "--unfreez
 export const thawAtEnd = (at: string) =>
   Effect.addFinalizer(() => Effect.sync(() => works(() => run("fsfreeze", "--unfreeze", at))))
 
-/** As on a machine that has none. */
-export const withoutPrograms = <A, E, R>(body: Effect.Effect<A, E, R>) =>
+/** Programs are looked for in that folder only. */
+export const withPrograms = <A, E, R>(folder: string, body: Effect.Effect<A, E, R>) =>
   Effect.acquireUseRelease(
     Effect.sync(() => {
       const { PATH } = process.env
-      process.env["PATH"] = "/nonexistent"
+      process.env["PATH"] = folder
       return PATH
     }),
     () => body,
@@ -140,6 +140,17 @@ export const withoutPrograms = <A, E, R>(body: Effect.Effect<A, E, R>) =>
       Effect.sync(() => {
         process.env["PATH"] = before
       })
+  )
+
+/** A file system in memory that tells nobody how large it is, and sets nothing aside. */
+export const inRamfs = <A, E, R>(body: (folder: string) => Effect.Effect<A, E, R>) =>
+  inFolder((at) =>
+    Effect.scoped(
+      Effect.andThen(
+        mounted(at, ["-t", "ramfs", "none"]),
+        Effect.suspend(() => body(at))
+      )
+    )
   )
 
 export const remount = (at: string, how: "ro" | "rw") => run("mount", "-o", `remount,${how}`, at)
