@@ -18,6 +18,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -392,6 +393,26 @@ describe("a session", () => {
           assert.strictEqual(unread.reason._tag, "Conflict")
           assert.strictEqual(yield* open.discard, "none")
           assert.strictEqual(statSync(path).size, 5)
+        })
+      )
+    )
+  )
+
+  it.live("knows it also from one that was made when it had been deleted", () =>
+    inFolder((folder) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const path = join(folder, "f")
+          const open = yield* session(path)
+          yield* open.begin
+          yield* open.write(Stream.succeed(pattern(9)))
+          rmSync(path)
+          assert.deepStrictEqual(yield* open.inspect, { _tag: "Absent" })
+          // File systems give the number of a deleted file to the next one, unless somebody has it open still.
+          writeFileSync(path, pattern(9))
+          assert.strictEqual((yield* Effect.flip(open.inspect)).reason._tag, "Conflict")
+          assert.strictEqual(yield* open.discard, "none")
+          assert.deepStrictEqual(names(folder), ["f"])
         })
       )
     )

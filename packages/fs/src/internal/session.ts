@@ -24,9 +24,7 @@ interface Writing extends Partial.Partial {
   abandoned: boolean
 }
 
-interface Placed {
-  readonly target: Target
-  readonly made: BigIntStats
+interface Placed extends Writing {
   /** Whether another file was there before. */
   readonly replaced: boolean
 }
@@ -53,7 +51,11 @@ export const make = (uri: string, path: string, content: Content): Effect.Effect
         const closed = handle.close().catch(() => {})
         return abandoned ? Promise.resolve() : closed
       })
-    yield* Effect.addFinalizer(() => Effect.suspend(() => (state.writing ? close(state.writing) : Effect.void)))
+    const closeIfOpen = (file: Writing | undefined) => (file === undefined ? Effect.void : close(file))
+    // Also what is in place is open until then: nothing else can get its number, by which it is told from others.
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => Effect.andThen(closeIfOpen(state.writing), closeIfOpen(state.placed)))
+    )
 
     const create = Effect.gen(function* () {
       const target = yield* calling(uri, "the file cannot be written", async () => {
@@ -96,7 +98,7 @@ export const make = (uri: string, path: string, content: Content): Effect.Effect
 
     const finish = (writing: Writing, bytes: number, answerMs: number): Effect.Effect<void, StoreError.StoreError> =>
       Effect.gen(function* () {
-        const { made, target } = writing
+        const { target } = writing
         const abandon = () => {
           writing.abandoned = true
         }
@@ -117,9 +119,9 @@ export const make = (uri: string, path: string, content: Content): Effect.Effect
             const { placed } = state
             // What an earlier attempt of ours has put there is no other file.
             const other = existing !== undefined && !(placed !== undefined && isSame(existing, placed.made))
-            state.placed = { target, made, replaced: other || placed?.replaced === true }
+            state.placed = { ...writing, replaced: other || placed?.replaced === true }
             state.writing = undefined
-            yield* close(writing)
+            yield* closeIfOpen(placed)
           })
         )
         yield* Placing.syncFolder(uri, target.folder)
@@ -180,6 +182,7 @@ export const make = (uri: string, path: string, content: Content): Effect.Effect
           yield* calling(uri, "the file cannot be deleted", () => unlink(placed.target.path))
         }
         state.placed = undefined
+        yield* close(placed)
         yield* Effect.ignore(Placing.syncFolder(uri, placed.target.folder))
       })
     )
