@@ -57,6 +57,12 @@ export interface Content {
   readonly containerFormat?: string
   /** Whether the source has holes, so that less room than `size` may do, for stores that can leave zeros out. */
   readonly sparse?: boolean
+  /**
+   * Digests of the whole, in lower-case hex: those that the transfer expects, else those that the source's own service
+   * reports. They are claims, for stores that want a digest before the first byte: a body that a session writes is
+   * compared with those that it names in `wanted` before its last block is sent.
+   */
+  readonly digests?: Digests
 }
 
 /**
@@ -116,6 +122,11 @@ export interface Body<out E, out R> {
   readonly stallMs: number
   /** Milliseconds that the answer may take after the last byte. */
   readonly answerMs: number
+  /**
+   * The digests of the whole, as far as they are computed: those of the session's `wanted` are. `undefined` before the
+   * stream has ended well. Absent where a body is not the whole.
+   */
+  readonly finalDigests?: Effect.Effect<Digests | undefined>
 }
 
 /**

@@ -115,7 +115,8 @@ const prepare = <RS, RD>(options: Options<RS, RD>) =>
         destinations: options.to.length + (options.also?.length ?? 0),
         verify: options.verify ?? "transfer",
         retries: options.retries ?? defaultRetries,
-        allowEmpty: options.allowEmpty ?? false
+        allowEmpty: options.allowEmpty ?? false,
+        expect: options.expect ?? {}
       })
 
 const settingsOf = <RS, RD>(options: Options<RS, RD>, reported: Digest.Digests): Delivery.Settings => ({

@@ -55,6 +55,20 @@ export interface BytesBody {
 }
 
 /**
+ * Fields behind a body, for what is known only at its end (RFC 9110 §6.5). A body with trailers is sent in HTTP chunks
+ * (RFC 9112 §7.1.2), also when its length is known; the length is still enforced.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Trailers<out E, out R> {
+  /** What is announced in `Trailer`, in front of the body. */
+  readonly names: ReadonlyArray<string>
+  /** Read once the last chunk is sent; may leave names out. When it fails, the body is cut, never completed. */
+  readonly values: Effect.Effect<Readonly<Record<string, string>>, E, R>
+}
+
+/**
  * One HTTP request.
  *
  * @since 0.1.0
@@ -66,6 +80,8 @@ export interface Request<out E = never, out R = never> {
   /** Header fields; names in any case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body?: BytesBody | BlocksBody<E, R>
+  /** Only with a body. */
+  readonly trailers?: Trailers<E, R>
   readonly tls?: Tls
   /** While the body is sent or an answer's body is read: milliseconds without a byte before `Stalled`. Default 60,000. */
   readonly stallMs?: number

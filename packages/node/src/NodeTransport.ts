@@ -39,6 +39,7 @@ const framing = new Set([
   "expect",
   "host",
   "keep-alive",
+  "trailer",
   "transfer-encoding",
   "upgrade"
 ])
@@ -56,16 +57,22 @@ const parse = (text: string): URL | TransportError => {
 const basic = (url: URL): string =>
   `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString("base64")}`
 
+const badField = (name: string, value: string): TransportError | undefined => {
+  try {
+    http.validateHeaderName(name)
+    http.validateHeaderValue(name, value)
+    return undefined
+  } catch {
+    return invalid(`header '${name.replaceAll(/[^\x21-\x7e]/g, "?")}' has characters that cannot be sent`)
+  }
+}
+
 const headersFor = <E, R>(request: Request<E, R>, route: Route): Record<string, string> | TransportError => {
   const headers: Record<string, string> = {}
   const names = new Set<string>()
   for (const [name, value] of Object.entries(request.headers)) {
-    try {
-      http.validateHeaderName(name)
-      http.validateHeaderValue(name, value)
-    } catch {
-      return invalid(`header '${name.replaceAll(/[^\x21-\x7e]/g, "?")}' has characters that cannot be sent`)
-    }
+    const bad = badField(name, value)
+    if (bad !== undefined) return bad
     if (framing.has(name.toLowerCase())) continue
     headers[name] = value
     names.add(name.toLowerCase())
@@ -97,21 +104,53 @@ const piecesOf = (bytes: Uint8Array): Stream.Stream<Piece> =>
 const framed = <E, R>(request: Request<E, R>): Pick<Exchange<E, R>, "body" | "small"> => {
   const { body } = request
   if (body === undefined) return { body: undefined, small: true }
-  if (body._tag === "Blocks") return { body, small: false }
+  const trailed = request.trailers !== undefined
+  if (body._tag === "Blocks") {
+    const { length, stream } = body
+    return { body: { stream, length, chunked: trailed || length === undefined }, small: false }
+  }
   const length = body.bytes.byteLength
   return {
-    body: { stream: length === 0 ? Stream.empty : piecesOf(body.bytes), length },
+    body: { stream: length === 0 ? Stream.empty : piecesOf(body.bytes), length, chunked: trailed },
     small: length <= smallBytes
   }
 }
 
+/** The names that a `Trailer` field announces, or why they cannot be. */
+const announced = <E, R>({ body, trailers }: Request<E, R>): string | undefined | TransportError => {
+  if (trailers === undefined) return undefined
+  if (body === undefined) return invalid("trailers need a body that they can follow")
+  for (const name of trailers.names) {
+    const bad = badField(name, "")
+    if (bad !== undefined) return bad
+    if (framing.has(name.toLowerCase())) return invalid(`'${name}' cannot be sent as a trailer`)
+  }
+  return trailers.names.length === 0 ? undefined : trailers.names.join(", ")
+}
+
+/** The values of the trailers, once they are known; only what was announced is sent. */
+const trailersOf = <E, R>({ trailers }: Request<E, R>): Exchange<E, R>["trailers"] =>
+  trailers === undefined
+    ? Effect.succeed({})
+    : Effect.flatMap(trailers.values, (values) => {
+        const names = new Set(trailers.names.map((name) => name.toLowerCase()))
+        const sent = Object.entries(values).filter(([name]) => names.has(name.toLowerCase()))
+        for (const [name, value] of sent) {
+          const bad = badField(name, value)
+          if (bad !== undefined) return Effect.fail(bad)
+        }
+        return Effect.succeed(Object.fromEntries(sent))
+      })
+
 const framingHeaders = (
   method: string,
-  body: { readonly length: number | undefined } | undefined
+  body: Exchange<unknown, unknown>["body"],
+  trailer: string | undefined
 ): Record<string, string> => {
-  if (body !== undefined) {
-    return body.length === undefined ? { "Transfer-Encoding": "chunked" } : { "Content-Length": String(body.length) }
+  if (body?.chunked === true) {
+    return { "Transfer-Encoding": "chunked", ...(trailer === undefined ? undefined : { Trailer: trailer }) }
   }
+  if (body !== undefined) return { "Content-Length": String(body.length) }
   return method === "POST" || method === "PUT" || method === "PATCH" ? { "Content-Length": "0" } : {}
 }
 
@@ -149,6 +188,8 @@ export const make = (options?: {
         const route = yield* routeTo(url, request)
         const headers = headersFor(request, route)
         if (headers instanceof TransportError) return yield* headers
+        const trailer = announced(request)
+        if (trailer instanceof TransportError) return yield* trailer
         const { body, small } = framed(request)
         const attempt = (expects: boolean) =>
           exchange(wire, {
@@ -156,10 +197,11 @@ export const make = (options?: {
             method: request.method,
             headers: {
               ...headers,
-              ...framingHeaders(request.method, body),
+              ...framingHeaders(request.method, body, trailer),
               ...(expects ? { Expect: "100-continue" } : undefined)
             },
             body,
+            trailers: trailersOf(request),
             small,
             expects,
             stallMs: request.stallMs ?? defaultMs,

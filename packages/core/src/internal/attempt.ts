@@ -160,7 +160,8 @@ const runWhole = <R>(options: Options<R>, session: WholeSession, supply: Supply)
         length: size,
         stallMs,
         answerMs,
-        onSent: counting(options)
+        onSent: counting(options),
+        finalDigests: Effect.sync(() => supply.content()?.digests)
       })
     )
     return { exit, content: supply.content() }

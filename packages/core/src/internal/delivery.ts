@@ -195,6 +195,8 @@ export const run = <RS, RD>(
         answerMs: settings.answerMs,
         replayable: source.replayable || !reading.consumed()
       })
+      // Some things are learnt only by writing and looking.
+      state.notes = yield* session.notes
       switch (next._tag) {
         case "GiveUp":
           return yield* bad(next.problem, next.keep, next.object)

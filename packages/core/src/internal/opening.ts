@@ -56,6 +56,9 @@ const openFirst = <R>(
 /** One block is held back until the next has come, so with a single one nothing would ever move. */
 const leastBlocks = 2
 
+const lowerCase = (digests: Digests): Digests =>
+  Object.fromEntries(Object.entries(digests).map(([name, hex]) => [name, hex.toLowerCase()]))
+
 const reportedBy = (hints: Hints): Digests =>
   Object.fromEntries(Object.entries(hints.digests ?? {}).filter(([name]) => isAlgorithm(name)))
 
@@ -67,9 +70,10 @@ export const prepare = <R>(options: {
   readonly verify: "transfer" | "source" | "destination"
   readonly retries: number
   readonly allowEmpty: boolean
+  readonly expect: Digests
 }) =>
   Effect.gen(function* () {
-    const { allowEmpty, destinations, retries, source, verify } = options
+    const { allowEmpty, destinations, expect, retries, source, verify } = options
     const minimum = FanOut.minimumBlocks(destinations)
     const least = destinations === 1 ? leastBlocks : minimum
     if ((yield* BlockPool).stats().capacity < least) {
@@ -92,14 +96,17 @@ export const prepare = <R>(options: {
       const size = info.size ?? first.wholeSize
       if (size === 0 && !allowEmpty) return yield* empty(source.uri)
       const hints: Hints = source.hints === undefined ? {} : yield* source.hints
+      const reported = reportedBy(hints)
+      const digests = lowerCase({ ...reported, ...expect })
       const content: Content = {
         size,
         head: first.head,
         ...(hints.diskFormat === undefined ? undefined : { diskFormat: hints.diskFormat }),
         ...(hints.containerFormat === undefined ? undefined : { containerFormat: hints.containerFormat }),
-        ...(hints.sparse === undefined ? undefined : { sparse: hints.sparse })
+        ...(hints.sparse === undefined ? undefined : { sparse: hints.sparse }),
+        ...(Object.keys(digests).length === 0 ? undefined : { digests })
       }
-      return { info, first, content, reported: reportedBy(hints) }
+      return { info, first, content, reported }
     })
     return yield* Effect.mapError(read, Problem.fromError)
   })

@@ -26,15 +26,22 @@ export interface Piece {
 export class BodyWriter {
   readonly #socket: Socket
   readonly #length: number | undefined
+  readonly #chunked: boolean
   readonly #onSent: (bytes: number) => void
   #pending = 0
   #wake: (() => void) | undefined
   /** Bytes handed to the socket. */
   handed = 0
 
-  constructor(socket: Socket, length: number | undefined, onSent: (bytes: number) => void) {
+  /** A body of a known length may be chunked too; without a length it has to be. */
+  constructor(
+    socket: Socket,
+    body: { readonly length: number | undefined; readonly chunked: boolean } | undefined,
+    onSent: (bytes: number) => void
+  ) {
     this.#socket = socket
-    this.#length = length
+    this.#length = body?.length
+    this.#chunked = body?.chunked === true
     this.#onSent = onSent
   }
 
@@ -53,7 +60,7 @@ export class BodyWriter {
       this.#pending--
       this.#wake?.()
     }
-    if (this.#length === undefined) this.#writeChunks(bytes, taken)
+    if (this.#chunked) this.#writeChunks(bytes, taken)
     else this.#socket.write(bytes, taken)
     this.#onSent(bytes.byteLength)
   }

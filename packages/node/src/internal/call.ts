@@ -128,9 +128,10 @@ export class Call {
     )
   )
 
-  /** Says that the body is complete. */
-  end(): void {
+  /** Says that the body is complete, with the fields behind it. */
+  end(trailers: Readonly<Record<string, string>>): void {
     this.#ended = true
+    this.#request.addTrailers(trailers)
     this.#request.end()
   }
 

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { IncomingMessage } from "node:http"
-import { type Response, TransportError } from "@headrace/core/Transport"
+import { type Response, type Trailers, TransportError } from "@headrace/core/Transport"
 import { BodyWriter, type Piece } from "./bodyWriter.ts"
 import { Call, type Outcome } from "./call.ts"
 import { connect, isForwarded, type Route, routeKey } from "./connect.ts"
@@ -30,7 +30,15 @@ export interface Exchange<E, R> {
   readonly route: Route
   readonly method: string
   readonly headers: Readonly<Record<string, string>>
-  readonly body: { readonly stream: Stream.Stream<Piece, E, R>; readonly length: number | undefined } | undefined
+  readonly body:
+    | {
+        readonly stream: Stream.Stream<Piece, E, R>
+        readonly length: number | undefined
+        readonly chunked: boolean
+      }
+    | undefined
+  /** Its values are fit to be sent. */
+  readonly trailers: Trailers<E | TransportError, R>["values"]
   /** May use a kept connection: it is sent once more if that turns out to be dead. */
   readonly small: boolean
   /** Ask for `100 Continue` before the body is sent. */
@@ -59,7 +67,7 @@ const run = <E, R>(
   const { answerMs, body, expects, stallMs } = exchange
   const { url } = exchange.route
   const name = url.host
-  const writer = new BodyWriter(call.socket, body?.length, exchange.onSent)
+  const writer = new BodyWriter(call.socket, body, exchange.onSent)
   const lost = (phase: TransportError["phase"], cause: unknown) =>
     failure("ConnectionLost", phase, writer.handed, `${name}: ${describe(cause)}`, cause)
   const answered = (incoming: IncomingMessage) => ({ incoming, name, bytesSent: writer.handed, stallMs, answerMs })
@@ -127,7 +135,7 @@ const run = <E, R>(
       const outcome = call.outcome ?? (yield* send(body))
       if (outcome !== undefined) return yield* cutShort("body", outcome)
     }
-    call.end()
+    call.end(yield* exchange.trailers)
     const outcome = yield* Effect.timeoutOption(call.settled, answerMs)
     if (Option.isNone(outcome)) {
       return yield* failure("Stalled", "answer", writer.handed, `${name}: no answer within ${seconds(answerMs)}`)
