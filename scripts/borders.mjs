@@ -17,6 +17,7 @@ const below = {
   core: [],
   keystone: ["core"],
   glance: ["core", "keystone"],
+  http: ["core"],
   node: ["core"],
   fs: ["core"],
   testkit: ["core"],
