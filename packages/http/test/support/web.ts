@@ -24,7 +24,6 @@ export interface Manner {
   readonly instead?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean
   /** Answers a body that was stored (201 or 204). */
   readonly taken?: (response: http.ServerResponse, made: boolean) => void
-  readonly conditions?: boolean
 }
 
 export interface Web {
@@ -40,6 +39,14 @@ export const base64 = (algorithm: string, bytes: Uint8Array): string =>
   createHash(algorithm).update(bytes).digest("base64")
 
 export const etagOf = (bytes: Uint8Array): string => `"${createHash("md5").update(bytes).digest("hex")}"`
+
+/** Reads the body, whoever waits for a `100 Continue`, and answers then. */
+export const afterBody = (request: http.IncomingMessage, response: http.ServerResponse, answer: () => void): true => {
+  if (request.headers.expect !== undefined) response.writeContinue()
+  request.resume()
+  request.on("end", answer)
+  return true
+}
 
 export const start = async (manner: Manner = {}): Promise<Web> => {
   const objects = new Map<string, Buffer>()
@@ -62,11 +69,12 @@ export const start = async (manner: Manner = {}): Promise<Web> => {
     response.end(request.method === "HEAD" ? undefined : part)
   }
 
-  const server = http.createServer((request, response) => {
+  const handle = (request: http.IncomingMessage, response: http.ServerResponse, asks: boolean) => {
     const path = request.url!.split("?")[0]!
     const record = { bytes: 0, trailers: {} as NodeJS.Dict<string> }
     seen.push(Object.assign(record, { method: request.method!, path: request.url!, headers: { ...request.headers } }))
     if (manner.instead?.(request, response) === true) return
+    if (asks) response.writeContinue()
     const before = objects.get(path)
     switch (request.method) {
       case "HEAD":
@@ -102,11 +110,11 @@ export const start = async (manner: Manner = {}): Promise<Web> => {
         })
       }
     }
-  })
-  server.on("checkContinue", (request, response) => {
-    response.writeContinue()
-    server.emit("request", request, response)
-  })
+  }
+  const server = http.createServer((request, response) => handle(request, response, false))
+  server.on("checkContinue", (request: http.IncomingMessage, response: http.ServerResponse) =>
+    handle(request, response, true)
+  )
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   const { port } = server.address() as AddressInfo
   return {
