@@ -51,7 +51,8 @@ export interface Options {
   readonly tls?: Tls | undefined
   /**
    * Digest fields to send (`repr-digest`). In front of the body, when the transfer expects the digest or the source's
-   * service reports it; else only with `digestTrailers`.
+   * service reports it; else only with `digestTrailers`. For each of them a digest is computed, as the server may report
+   * it afterwards; with none of them, only what an object that was there before has shown to be reported.
    */
   readonly digestHeaders?: ReadonlyArray<DigestField> | undefined
   /**
@@ -81,7 +82,9 @@ const wrong = (options: Options): string | undefined => {
     : `the method is PUT or POST, not '${options.method as string}'`
 }
 
-/** What is worth computing: what the server reports of what it has, else what it is asked for first. */
+/**
+ * What is worth computing: what the server reports of what it has, else what a server that knows the fields would report.
+ */
 const wantedOf = (options: Options, content: Content, before: Look.Look): ReadonlyArray<Algorithm> => {
   const fields = fieldsOf(options)
   const sent = fields.flatMap((field) => {
@@ -89,7 +92,9 @@ const wantedOf = (options: Options, content: Content, before: Look.Look): Readon
     return known.length > 0 || options.digestTrailers !== true ? known : [DigestFields.preferred[field]]
   })
   const reported: ReadonlyArray<Algorithm> =
-    before._tag === "Found" ? (Object.keys(before.digests) as Array<Algorithm>) : ["sha256"]
+    before._tag === "Found"
+      ? (Object.keys(before.digests) as Array<Algorithm>)
+      : fields.map((field) => DigestFields.preferred[field])
   return [...new Set([...reported, ...sent, ...(options.etagIs === "md5" ? (["md5"] as const) : [])])]
 }
 

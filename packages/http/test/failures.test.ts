@@ -348,6 +348,17 @@ describe("on the wire", () => {
     assert.strictEqual(writes(server).length, 2)
   })
 
+  it("a server that keeps what came of a cut body: never taken for the whole, and deleted in the end", async () => {
+    const cut = { type: "cutRequest", afterBytes: 1_500_000, how: "reset" } as const
+    const again = await behind({ keepsCut: true }, [cut])
+    fine(await upload(bytes, { url: again.url }), "stored")
+    assert.isTrue(again.server.objects.get("/x")!.equals(bytes))
+    const never = await behind({ keepsCut: true }, [cut, cut])
+    failed(await upload(bytes, { url: never.url }, { retries: 1 }), "ConnectionLost", undefined, "none")
+    assert.isFalse(never.server.objects.has("/x"))
+    assert.include(never.server.methods(), "DELETE")
+  })
+
   it("a stall in the body: sent again", async () => {
     const { url } = await behind({ reports }, [{ type: "stallRequest", afterBytes: 1_000_000 }])
     const outcome = await upload(noise(20_000_000), { url }, { stallMs: 400 })
@@ -601,8 +612,46 @@ describe("a server that only takes", () => {
         response.writeHead(202).end()
       }
     })
-    const { notes } = fine(await upload(bytes, { url: `${server.url}/x` }), "verified")
-    assert.match(notes!.join(), /accepted/)
+    assert.isUndefined(fine(await upload(bytes, { url: `${server.url}/x` }), "verified").notes)
+  })
+
+  it("has accepted it (202), and shows what was there before: waited for, and then failed", async () => {
+    const manner = { store: () => undefined, taken: (response: ServerResponse) => void response.writeHead(202).end() }
+    const server = await web(manner)
+    server.objects.set("/x", small)
+    const url = `${server.url}/x`
+    const outcome = await upload(bytes, { url }, { answerMs: 600, retries: 0 })
+    failed(outcome, "Rejected", /has accepted it, and shows what was there before for more than 1 s$/, `object ${url}`)
+  })
+
+  it("has accepted it (202), and lets nobody look: stored, and said as that", async () => {
+    const server = await web({
+      taken: (response) => void response.writeHead(202).end(),
+      instead: (request, response) => {
+        if (isWrite(request)) return false
+        response.writeHead(403).end()
+        return true
+      }
+    })
+    const { notes } = fine(await upload(small, { url: `${server.url}/x` }), "stored")
+    assert.match(notes!.join(), /has accepted the object, which may not be stored yet/)
+  })
+
+  it("denies by HEAD what GET gives: it is looked at by GET, and what HEAD said before is not believed", async () => {
+    let wrong = false
+    const server = await web({
+      reports: (stored) => (wrong ? { "Repr-Digest": `sha-256=:${Web.base64("sha256", small)}:` } : reports(stored)),
+      instead: (request, response) => {
+        if (request.method !== "HEAD") return false
+        response.writeHead(404).end()
+        return true
+      }
+    })
+    const url = `${server.url}/x`
+    fine(await upload(bytes, { url }), "verified")
+    wrong = true
+    failed(await upload(bytes, { url }), "DigestMismatch", undefined, `object ${url}`)
+    assert.notInclude(server.methods(), "DELETE")
   })
 })
 

@@ -48,11 +48,12 @@ export const isAway = (status: number): boolean =>
   status === 429 ||
   (status >= 500 && status !== 501 && status !== 505 && status !== 507)
 
-/** `405 Method Not Allowed`, and what the server says of it where that is more than the status. */
+/** `405 Method Not Allowed`, and what the server says of it, unless that is the status once more. */
 const said = ({ status, words }: Answer): string => {
   const name = Words.status(status)
-  const rest = words.toLowerCase().startsWith(name.toLowerCase()) ? words.slice(name.length).trim() : words
-  return rest === "" || name.toLowerCase().endsWith(rest.toLowerCase()) ? name : `${name}: ${rest}`
+  return words === "" || words.startsWith(`${status}`) || name.toLowerCase().endsWith(words.toLowerCase())
+    ? name
+    : `${name}: ${words}`
 }
 
 /** The schemes that a 401 offers, where we do not know them. */

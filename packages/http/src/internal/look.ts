@@ -17,6 +17,8 @@ export interface Found {
   /** Whether the server says that it serves ranges. */
   readonly ranged: boolean | undefined
   readonly server: string | undefined
+  /** Whether HEAD has said that there is nothing, wrongly. */
+  readonly denied: boolean
 }
 
 /** `Unasked`: the server does not let itself be asked; `away`: at this moment. */
@@ -61,7 +63,8 @@ const found = (response: Response, etagIs: "md5" | undefined): Found => {
     etag: headers["etag"],
     modified: headers["last-modified"],
     ranged: status === 206 || ranges === "bytes" ? true : ranges === "none" ? false : undefined,
-    server: headers["server"]
+    server: headers["server"],
+    denied: false
   }
 }
 
@@ -93,7 +96,11 @@ export const at = (transport: Transport["Service"], spot: Spot, doubtful = false
       // A server that hangs up on a HEAD may still know GET; one that cannot be reached fails at both.
       if (head._tag === "Failure") return head.failure.retryable ? yield* byGet : yield* head.failure
       const { status } = head.success
-      if ((status === 404 || status === 410) && !doubtful) return { _tag: "Absent" } as const
+      if (status === 404 || status === 410) {
+        if (!doubtful) return { _tag: "Absent" } as const
+        const got = yield* byGet
+        return got._tag === "Found" ? { ...got, denied: true } : got
+      }
       if (status !== 200 && status !== 204) return yield* byGet
       const byHead = found(head.success, spot.etagIs)
       // Some know no length for HEAD, or none but 0.

@@ -52,19 +52,31 @@ export const spotOf = (target: Target.Target, etagIs: "md5" | undefined, url = t
 const unaskedWhy = (look: Exclude<Look.Look, Look.Found>): string =>
   look._tag === "Absent" ? Words.status(404) : Words.status(look.status)
 
-export const make = ({ before, content, etagIs, settings, target, transport, wanted }: Options): WholeSession => {
+export const make = (options: Options): WholeSession => {
+  const { content, etagIs, settings, target, transport, wanted } = options
   const { uri } = target
   const post = settings.method === "POST"
   const start: Sending.Way = { url: new URL(target.url), hops: 0 }
   const state: State = { way: start, maybe: false, foreign: false, taken: undefined, whole: false, notes: new Set() }
   let size = content.size
+  let { before } = options
+  /** Whether HEAD is known to deny what is there. */
+  let denies = false
 
   /** Where the object is; a POST's is where the server says that it has made it (RFC 9110 §9.3.3). */
   const place = (): URL | undefined =>
     !post ? start.url : state.taken?.status === 201 ? state.taken.location : undefined
   const placeUri = (): string => Target.uriOf(place() ?? start.url)
 
-  const look = (url: URL, doubtful = false) => Look.at(transport, spotOf(target, etagIs, url.href), doubtful)
+  const look = (url: URL, doubtful: boolean) =>
+    Effect.tap(Look.at(transport, spotOf(target, etagIs, url.href), doubtful || denies), (found) =>
+      Effect.sync(() => {
+        if (found._tag !== "Found" || !found.denied) return
+        // What it said of the time before is worth nothing either.
+        denies = true
+        if (before._tag === "Absent") before = { _tag: "Unasked", status: 404, away: false }
+      })
+    )
 
   const begin: Effect.Effect<void, StoreError.StoreError> = Effect.suspend(() =>
     settings.ifNoneMatch && before._tag === "Found" && !state.maybe
@@ -104,8 +116,6 @@ export const make = ({ before, content, etagIs, settings, target, transport, wan
           state.way = start
           state.whole = true
           size = sent
-          if (taken.status === 202)
-            state.notes.add("the server has accepted the object, and may not have stored it yet")
         }),
         Effect.mapError((error): StoreError.StoreError | E => {
           if (progress.ended) {
@@ -134,7 +144,9 @@ export const make = ({ before, content, etagIs, settings, target, transport, wan
   /** Taken, and not to be seen: nothing but the server's word says that it is there. */
   const unseen = (why: string) =>
     Effect.sync(() => {
-      state.notes.add(`the server took the object, and does not let it be looked at (${why}): its size is not known`)
+      const took =
+        state.taken?.status === 202 ? "has accepted the object, which may not be stored yet" : "took the object"
+      state.notes.add(`the server ${took}, and does not let it be looked at (${why}): its size is not known`)
       return stored(undefined)
     })
 
@@ -186,7 +198,7 @@ export const make = ({ before, content, etagIs, settings, target, transport, wan
     const url = place()
     if (url === undefined) return { left: touched ? `unknown ${uri}` : "none", mine: undefined }
     const where = placeUri()
-    const now = yield* Effect.option(look(url))
+    const now = yield* Effect.option(look(url, false))
     if (now._tag === "None" || now.value._tag === "Unasked") {
       return { left: touched ? `unknown ${where}` : "none", mine: undefined }
     }

@@ -20,6 +20,8 @@ export interface Manner {
   readonly etags?: boolean
   /** What is stored of a body. */
   readonly store?: (bytes: Buffer) => Buffer | undefined
+  /** Stores also what came of a body that was cut. */
+  readonly keepsCut?: boolean
   /** Answers instead of the server, when it gives true. The body is not read before. */
   readonly instead?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean
   /** Answers a body that was stored (201 or 204). */
@@ -98,6 +100,9 @@ export const start = async (manner: Manner = {}): Promise<Web> => {
         request.on("data", (chunk: Buffer) => {
           record.bytes += chunk.length
           chunks.push(chunk)
+        })
+        request.on("close", () => {
+          if (!request.complete && manner.keepsCut === true) objects.set(path, Buffer.concat(chunks))
         })
         request.on("end", () => {
           record.trailers = request.trailers
