@@ -348,6 +348,12 @@ describe("on the wire", () => {
     assert.strictEqual(writes(server).length, 2)
   })
 
+  it("no answer, and nothing to be seen: it may still come, so nobody says that there is nothing", async () => {
+    const lost = { type: "dropAnswer", how: "reset" } as const
+    const { url } = await behind({ store: () => undefined }, [lost, lost])
+    failed(await upload(bytes, { url }, { retries: 1 }), "ConnectionLost", undefined, `unknown ${url}`)
+  })
+
   it("a server that keeps what came of a cut body: never taken for the whole, and deleted in the end", async () => {
     const cut = { type: "cutRequest", afterBytes: 1_500_000, how: "reset" } as const
     const again = await behind({ keepsCut: true }, [cut])
@@ -536,6 +542,18 @@ describe("another writer", () => {
     assert.notInclude(server.methods(), "DELETE")
   })
 
+  it("is whom a POST's answer names: what is there is never deleted", async () => {
+    const other = await web()
+    other.objects.set("/theirs", small)
+    const server = await web({
+      taken: (response) => void response.writeHead(201, { Location: `${other.url}/theirs` }).end()
+    })
+    const outcome = await upload(bytes, { url: `${server.url}/x`, method: "POST" })
+    failed(outcome, "SizeMismatch", undefined, `object ${other.url}/theirs`)
+    assert.isTrue(other.objects.has("/theirs"))
+    assert.notInclude(other.methods(), "DELETE")
+  })
+
   it("is not what a lost answer has left: a body that must be the first is deleted, and sent again", async () => {
     const { server, url } = await behind({}, [{ type: "dropAnswer", how: "reset" }])
     fine(await upload(bytes, { url, ifNoneMatch: true }), "stored")
@@ -701,13 +719,25 @@ describe("a redirect", () => {
       },
       { expect: {} }
     )
-    fine(outcome, "stored")
+    assert.include(fine(outcome, "stored").notes!.join(), `the server had the object sent to ${other.url}`)
     const { headers } = other.seen[0]!
     assert.isUndefined(headers["authorization"])
     assert.isUndefined(headers["x-auth-token"])
     assert.strictEqual(headers["content-type"], "image/x")
     assert.strictEqual(writes(server)[0]!.headers["x-auth-token"], "t0ken")
     assert.isTrue(other.objects.get("/there")!.equals(bytes))
+  })
+
+  it("and a reset after it: the next body asks the first server again", async () => {
+    const { server, url } = await behind({ instead: to(307, () => "/there") }, [
+      { type: "none" },
+      { type: "cutRequest", afterBytes: 1_000_000, how: "reset" }
+    ])
+    fine(await upload(bytes, { url }), "stored")
+    assert.deepStrictEqual(
+      writes(server).map(({ path }) => path),
+      ["/x", "/there", "/x", "/there"]
+    )
   })
 
   it("in a circle is followed five times", async () => {

@@ -35,6 +35,8 @@ export interface Way {
 /** A success: what the server said of it. */
 export interface Taken {
   readonly status: number
+  /** Of whoever has taken it. */
+  readonly origin: string
   readonly etag: string | undefined
   /** Where the server has put it, if it says so. */
   readonly location: URL | undefined
@@ -84,7 +86,7 @@ const locationOf = ({ headers }: Response, from: URL): URL | undefined => {
   return location !== undefined && URL.canParse(location, from.href) ? new URL(location, from) : undefined
 }
 
-/** Sends a body on a way. `onWay` is told of the way that the next body has to take. */
+/** Sends a body on a way. `onWay` is told of another way, when it takes another body to go there. */
 export const send = <E, R>(input: {
   readonly transport: Transport["Service"]
   readonly target: Target.Target
@@ -152,14 +154,14 @@ export const send = <E, R>(input: {
           if (!successes.has(status)) {
             return yield* refused(`the server answered ${status}, which says nothing of the object`, { clear: false })
           }
-          return { status, etag: response.headers["etag"], location: locationOf(response, url) }
+          return { status, origin: url.origin, etag: response.headers["etag"], location: locationOf(response, url) }
         }
         if (status >= 300 && status < 400) {
           const next = Redirect.judge(url, response, hops)
           if (next._tag === "Refuse") return yield* refused(next.why)
           const way = { url: next.url, hops: hops + 1 }
-          onWay(way)
           if (!progress.started) return way
+          onWay(way)
           const message = `the server redirects to ${next.url.origin} (${Words.status(status)}): sent again, there`
           return yield* StoreError.make("Rejected", { uri, message, status, retryable: true })
         }

@@ -35,6 +35,8 @@ interface State {
   taken: Sending.Taken | undefined
   /** Whether a whole body has ever been sent. */
   whole: boolean
+  /** Whether one has, and nobody has answered: it may come into being after it was looked for. */
+  unanswered: boolean
   readonly notes: Set<string>
 }
 
@@ -57,7 +59,15 @@ export const make = (options: Options): WholeSession => {
   const { uri } = target
   const post = settings.method === "POST"
   const start: Sending.Way = { url: new URL(target.url), hops: 0 }
-  const state: State = { way: start, maybe: false, foreign: false, taken: undefined, whole: false, notes: new Set() }
+  const state: State = {
+    way: start,
+    maybe: false,
+    foreign: false,
+    taken: undefined,
+    whole: false,
+    unanswered: false,
+    notes: new Set()
+  }
   let size = content.size
   let { before } = options
   /** Whether HEAD is known to deny what is there. */
@@ -115,7 +125,9 @@ export const make = (options: Options): WholeSession => {
           state.taken = taken
           state.way = start
           state.whole = true
+          state.unanswered = false
           size = sent
+          if (taken.origin !== target.origin) state.notes.add(`the server had the object sent to ${taken.origin}`)
         }),
         Effect.mapError((error): StoreError.StoreError | E => {
           if (progress.ended) {
@@ -123,6 +135,7 @@ export const make = (options: Options): WholeSession => {
             size = sent
           }
           if (!(error instanceof StoreError.StoreError)) return error
+          if (progress.ended && error.status === undefined && !error.clear) state.unanswered = true
           if (error.clear || !progress.started) state.maybe = maybeBefore
           if (error.reason._tag === "Conflict") state.foreign = true
           // Sent again, a POST may make a second object.
@@ -202,9 +215,10 @@ export const make = (options: Options): WholeSession => {
     if (now._tag === "None" || now.value._tag === "Unasked") {
       return { left: touched ? `unknown ${where}` : "none", mine: undefined }
     }
-    if (now.value._tag === "Absent") return { left: "none", mine: undefined }
+    if (now.value._tag === "Absent") return { left: state.unanswered ? `unknown ${where}` : "none", mine: undefined }
     const found = now.value
-    const made = post ? state.taken?.status === 201 : before._tag === "Absent"
+    // A server may name any address as that of what a POST has made; another's is not ours to delete there.
+    const made = post ? url.origin === target.origin : before._tag === "Absent"
     const mine = touched && made && !state.foreign && !Look.isOther(state.taken?.etag, found)
     return { left: `object ${where}`, mine: mine ? { url, found } : undefined }
   })
