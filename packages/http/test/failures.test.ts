@@ -740,6 +740,13 @@ describe("a redirect", () => {
     )
   })
 
+  it("behind a POST says nothing of what was made", async () => {
+    const server = await web({ instead: to(303, () => "/done", true) })
+    const url = `${server.url}/x`
+    failed(await upload(bytes, { url, method: "POST" }), "Rejected", /303 See Other/, `unknown ${url}`)
+    assert.strictEqual(writes(server).length, 1)
+  })
+
   it("in a circle is followed five times", async () => {
     const server = await web({ instead: to(307, () => "/x") })
     failed(

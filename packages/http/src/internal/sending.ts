@@ -158,7 +158,10 @@ export const send = <E, R>(input: {
         }
         if (status >= 300 && status < 400) {
           const next = Redirect.judge(url, response, hops)
-          if (next._tag === "Refuse") return yield* refused(next.why)
+          if (next._tag === "Refuse") {
+            // Many a form answers so when it has taken what was posted (RFC 9110 §15.4.4).
+            return yield* refused(next.why, { clear: settings.method === "PUT" || !progress.ended })
+          }
           const way = { url: next.url, hops: hops + 1 }
           if (!progress.started) return way
           onWay(way)
