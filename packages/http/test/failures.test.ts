@@ -3,9 +3,12 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { createServer, type Socket } from "node:net"
+import type { Receipt } from "@headrace/core/Receipt"
+import type { TransferEvent } from "@headrace/core/TransferEvent"
 import * as FaultProxy from "@headrace/testkit/FaultProxy"
 import * as FaultServer from "@headrace/testkit/FaultServer"
 import type * as HttpStore from "@headrace/http/HttpStore"
+import * as Effect from "effect/Effect"
 import { afterAll, afterEach, assert, describe, it } from "vitest"
 import { noise, type Outcome, runtime, unsized, upload } from "./support/upload.ts"
 import * as Web from "./support/web.ts"
@@ -410,11 +413,17 @@ describe("on the wire", () => {
     const { server, url } = await behind({}, [{ type: "slowRequest", bytesPerSecond: 500_000 }])
     const stop = new AbortController()
     setTimeout(() => stop.abort(), 400)
-    const ended = await upload(bytes, { url }, {}, stop.signal).then(
+    const told: Array<TransferEvent> = []
+    const onEvent = (event: TransferEvent) => Effect.sync(() => void told.push(event))
+    const ended = await upload(bytes, { url }, { onEvent }, stop.signal).then(
       () => "ended",
       () => "interrupted"
     )
     assert.strictEqual(ended, "interrupted")
+    const receipt = told.at(-1) as Receipt
+    assert.strictEqual(receipt.destinations[0]!.status, "cancelled")
+    assert.isAbove(receipt.destinations[0]!.bytesSent, 0)
+    assert.strictEqual(receipt.destinations[0]!.error!.left, "none")
     assert.isFalse(server.objects.has("/x"))
   })
 })
@@ -540,6 +549,46 @@ describe("another writer", () => {
     failed(await upload(bytes, { url, ifNoneMatch: true }), "Conflict", /412 Precondition Failed/, `object ${url}`)
     assert.isTrue(server.objects.get("/x")!.equals(small))
     assert.notInclude(server.methods(), "DELETE")
+  })
+
+  it("who was there before a body that must be the first was sent again: left alone, whatever its size", async () => {
+    for (const theirs of [small, noise(bytes.length, 7)]) {
+      let lost = false
+      const { server, url } = await behind(
+        {
+          store: () => undefined,
+          taken: (response) => {
+            lost = true
+            response.writeHead(201).end()
+          },
+          instead: (request) => {
+            // Between the lost answer and the next body; one of our size only when we do not look any more.
+            const now = theirs === small ? request.method === "HEAD" : isWrite(request)
+            if (lost && now) server.objects.set("/x", theirs)
+            return false
+          }
+        },
+        [{ type: "dropAnswer", how: "reset" }]
+      )
+      failed(await upload(bytes, { url, ifNoneMatch: true }), "Conflict", /412/, `object ${url}`)
+      assert.isTrue(server.objects.get("/x")!.equals(theirs))
+      assert.notInclude(server.methods(), "DELETE")
+    }
+  })
+
+  it("who has come while our body was refused keeps what it has put there", async () => {
+    const server = await web({
+      instead: (request, response) => {
+        if (!isWrite(request)) return false
+        return Web.afterBody(request, response, () => {
+          server.objects.set("/x", small)
+          response.writeHead(403).end()
+        })
+      }
+    })
+    const url = `${server.url}/x`
+    failed(await upload(bytes, { url }), "Forbidden", undefined, `object ${url}`)
+    assert.isTrue(server.objects.get("/x")!.equals(small))
   })
 
   it("is whom a POST's answer names: what is there is never deleted", async () => {
@@ -729,11 +778,11 @@ describe("a redirect", () => {
   })
 
   it("and a reset after it: the next body asks the first server again", async () => {
-    const { server, url } = await behind({ instead: to(307, () => "/there") }, [
+    const { server, url } = await behind({ instead: to(307, () => "/there", true) }, [
       { type: "none" },
       { type: "cutRequest", afterBytes: 1_000_000, how: "reset" }
     ])
-    fine(await upload(bytes, { url }), "stored")
+    fine(await upload(bytes, { url }, { retries: 3 }), "stored")
     assert.deepStrictEqual(
       writes(server).map(({ path }) => path),
       ["/x", "/there", "/x", "/there"]

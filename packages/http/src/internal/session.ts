@@ -33,8 +33,6 @@ interface State {
   foreign: boolean
   /** Of the last body, if it was. */
   taken: Sending.Taken | undefined
-  /** Whether a whole body has ever been sent. */
-  whole: boolean
   /** Whether one has, and nobody has answered: it may come into being after it was looked for. */
   unanswered: boolean
   readonly notes: Set<string>
@@ -64,10 +62,10 @@ export const make = (options: Options): WholeSession => {
     maybe: false,
     foreign: false,
     taken: undefined,
-    whole: false,
     unanswered: false,
     notes: new Set()
   }
+  /** Bytes of the whole, once they are known. */
   let size = content.size
   let { before } = options
   /** Whether HEAD is known to deny what is there. */
@@ -124,16 +122,12 @@ export const make = (options: Options): WholeSession => {
         Effect.map((taken) => {
           state.taken = taken
           state.way = start
-          state.whole = true
           state.unanswered = false
           size = sent
           if (taken.origin !== target.origin) state.notes.add(`the server had the object sent to ${taken.origin}`)
         }),
         Effect.mapError((error): StoreError.StoreError | E => {
-          if (progress.ended) {
-            state.whole = true
-            size = sent
-          }
+          if (progress.ended) size = sent
           if (!(error instanceof StoreError.StoreError)) return error
           if (progress.ended && error.status === undefined && !error.clear) state.unanswered = true
           if (error.clear || !progress.started) state.maybe = maybeBefore
@@ -173,7 +167,7 @@ export const make = (options: Options): WholeSession => {
     const now = yield* look(url, taken !== undefined)
     if (taken === undefined) {
       // Not ours unless it is another one than before, and as long as what was sent.
-      const ours = now._tag === "Found" && Look.differs(before, now) && state.whole && now.size === size
+      const ours = now._tag === "Found" && Look.differs(before, now) && size !== undefined && now.size === size
       return ours ? stored(now) : { _tag: "Ready" }
     }
     const late = taken.status === 202

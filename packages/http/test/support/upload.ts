@@ -69,8 +69,9 @@ export const upload = async (
         answerMs: 3000,
         ...transfer,
         onEvent: (event) =>
-          Effect.sync(() => {
+          Effect.suspend(() => {
             events.push(event)
+            return transfer.onEvent?.(event) ?? Effect.void
           })
       })
     ),

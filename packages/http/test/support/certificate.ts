@@ -1,0 +1,22 @@
+/**
+ * A self-signed certificate for localhost and 127.0.0.1, for tests alone: its key is no secret.
+ */
+export const key = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgliVp3UTIDHi5DslZ
+d9jQQRSUXmeoOjrAuJEAQI22PNehRANCAAQhxDE8xg4A8b1Kq1MwwkwX7Cow844T
+rvjWxya51ZETSoCltkAdOiHWxYysiOetDB9xe/nijgExDlGAKt7jbz9k
+-----END PRIVATE KEY-----
+`
+
+export const cert = `-----BEGIN CERTIFICATE-----
+MIIBnDCCAUGgAwIBAgIUMtW9RwZs3yjaYI9GDg8GLoQw4mIwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNDA3MDUwMloYDzIxMjYxMDMx
+MDcwNTAyWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQhxDE8xg4A8b1Kq1MwwkwX7Cow844TrvjWxya51ZETSoCltkAdOiHW
+xYysiOetDB9xe/nijgExDlGAKt7jbz9ko28wbTAdBgNVHQ4EFgQUg9YQC3j0Qztf
+nxClIOHAcYpxxy8wHwYDVR0jBBgwFoAUg9YQC3j0QztfnxClIOHAcYpxxy8wDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARhwR/AAABgglsb2NhbGhvc3QwCgYIKoZI
+zj0EAwIDSQAwRgIhAICnlH+yVR96JxSN7i+Cit0S1m3rbX8EDn+8tupciDsFAiEA
+/brv+aKZ/+moUqWoVOL0UhRqwgPsFvC60JlrULU12IE=
+-----END CERTIFICATE-----
+`
