@@ -45,6 +45,7 @@ describe("digest fields", () => {
     ] as ReadonlyArray<Record<string, string>>) {
       assert.deepStrictEqual(read(headers), {}, JSON.stringify(headers))
     }
+    assert.isUndefined(DigestFields.valueOf("repr-digest", { sha256: "00" }))
     assert.isUndefined(DigestFields.valueOf("repr-digest", { md5: hex("md5", text), sha256: "xyz" }))
   })
 

@@ -32,6 +32,9 @@ const registered: Readonly<Record<string, { readonly algorithm: Algorithm; reado
   crc32c: { algorithm: "crc32c", bytes: 4 }
 }
 
+const bytesOf = (algorithm: Algorithm): number | undefined =>
+  Object.values(registered).find((known) => known.algorithm === algorithm)?.bytes
+
 /** What to ask for: digests of the whole, the strongest that servers usually have first (RFC 9530 §4, RFC 3230 §4.3.1). */
 export const wants: Readonly<Record<string, string>> = {
   "Want-Repr-Digest": "sha-256=10, sha-512=8, md5=1",
@@ -41,8 +44,10 @@ export const wants: Readonly<Record<string, string>> = {
 /** The value of a field; `undefined` when no digest that it carries is known. */
 export const valueOf = (field: DigestField, digests: Digests): string | undefined => {
   const found = carried[field].flatMap((algorithm) => {
-    const base64 = base64OfHex(digests[algorithm] ?? "")
-    return base64 === undefined ? [] : [{ algorithm, base64 }]
+    const hex = digests[algorithm] ?? ""
+    const base64 = base64OfHex(hex)
+    // What the transfer expects may be anything; of another length it is no digest to tell a server.
+    return base64 === undefined || hex.length !== 2 * bytesOf(algorithm)! ? [] : [{ algorithm, base64 }]
   })
   if (found.length === 0) return undefined
   if (field === "content-md5") return found[0]!.base64
