@@ -43,6 +43,7 @@ export const real = async (bench: Bench): Promise<void> => {
   const glance = await testbed.startGlance({ auth: "none" })
   const there = await makeOne(glance.url)
   const after = () => deleteOthers(glance.url, there)
+  const upload = [...headrace, "upload", file, "--to", "glance://envvars/disk", "--progress", "none"]
   const sdk = (name: string, ...options: ReadonlyArray<string>): ReadonlyArray<Row> =>
     bench.python === undefined
       ? []
@@ -67,7 +68,13 @@ export const real = async (bench: Bench): Promise<void> => {
         },
         {
           name: "headrace upload, verified",
-          command: [...headrace, "upload", file, "--to", "glance://envvars/disk", "--progress", "none"],
+          command: upload,
+          env: cloudAt(glance.url),
+          after
+        },
+        {
+          name: "headrace upload, verified, --hasher native",
+          command: [...upload, "--hasher", "native"],
           env: cloudAt(glance.url),
           after
         },
