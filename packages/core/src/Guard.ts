@@ -26,19 +26,19 @@ const onDone = <E, R, E2, R2>(
 
 /**
  * Fails with `SourceTooLong` at the first block that goes past `size`, and with `SourceTooShort` when the stream ends
- * before it. Without a size everything passes.
+ * before it. Without a size everything passes. `from` is where the stream begins, when it is not the start.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const length =
-  (uri: string, size: number | undefined) =>
+  (uri: string, size: number | undefined, from = 0) =>
   <E, R>(self: Stream.Stream<Block, E, R>): Stream.Stream<Block, E | SourceError.SourceError, R> =>
     size === undefined
       ? self
       : Stream.transformPull(self, (pull) =>
           Effect.sync(() => {
-            let total = 0
+            let total = from
             return onDone(
               Effect.flatMap(pull, (blocks): Effect.Effect<Blocks, SourceError.SourceError> => {
                 for (const block of blocks) total += block.length

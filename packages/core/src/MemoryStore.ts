@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Block } from "./Block.ts"
@@ -39,6 +40,8 @@ export interface Options {
  */
 export interface Unfinished {
   readonly key: string
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
   /** By number, from 1. */
   readonly parts: Map<number, Uint8Array>
 }
@@ -110,8 +113,13 @@ export const make = (options: Options = {}): MemoryStore => {
     rangedRead: true,
     needsSize: false,
     sharedMemory: false,
+    ...(shape === "whole" ? undefined : { parts: limits }),
+    checks: { whole: shape === "whole" ? [] : reports, part: shape === "whole" ? [] : partDigests },
+    conditionalCreate: false,
+    serverSideCopy: false,
+    unfinished: { list: shape === "parts", abort: shape === "parts", resume: shape === "parts" },
     places: [],
-    learnt: { shape: "configured", reports: "configured" },
+    learnt: { shape: "configured", reports: "configured", parts: "configured", checks: "configured" },
     details: {}
   }
 
@@ -150,11 +158,14 @@ export const make = (options: Options = {}): MemoryStore => {
         objects.set(key, bytes)
       })
 
-    const begin = Effect.sync(() => {
+    const begin = Effect.gen(function* () {
       if (shape === "whole" || upload !== undefined) return
+      const startedAt = yield* Clock.currentTimeMillis
       upload = { id: `upload-${++lastId}`, parts: new Map() }
-      uploads.set(upload.id, { key, parts: upload.parts })
+      uploads.set(upload.id, { key, startedAt, parts: upload.parts })
     })
+
+    const tagOf = (number: number, bytes: Uint8Array) => `${upload!.id}.${number}.${bytes.byteLength}`
 
     const isOurs = () => ours !== undefined && objects.get(key) === ours
 
@@ -222,7 +233,7 @@ export const make = (options: Options = {}): MemoryStore => {
             return yield* fail("DigestMismatch", message, { retryable: true })
           }
           upload.parts.set(part.number, bytes)
-          return `${upload.id}.${part.number}.${bytes.byteLength}`
+          return tagOf(part.number, bytes)
         }),
       finish: ({ digests, parts, size }) =>
         Effect.gen(function* () {
@@ -231,7 +242,7 @@ export const make = (options: Options = {}): MemoryStore => {
           const chunks: Array<Uint8Array> = []
           for (const [index, { number, tag }] of parts.entries()) {
             const chunk = taken.get(number)
-            if (number !== index + 1 || chunk === undefined || tag !== `${id}.${number}.${chunk.byteLength}`) {
+            if (number !== index + 1 || chunk === undefined || tag !== tagOf(number, chunk)) {
               return yield* fail("Rejected", `there is no part ${number} as it was named`)
             }
             if (chunk.byteLength < limits.minBytes && index < parts.length - 1) {
@@ -251,7 +262,26 @@ export const make = (options: Options = {}): MemoryStore => {
             return yield* fail("DigestMismatch", `the ${wrong} is not the one that was announced`)
           yield* put(whole)
           uploads.delete(id)
-        })
+        }),
+      resumption: {
+        token: Effect.sync(() => upload?.id ?? ""),
+        resume: (token, _noted, { partBytes }) =>
+          Effect.gen(function* () {
+            const found = uploads.get(token)
+            if (found === undefined || found.key !== key) return undefined
+            upload = { id: token, parts: found.parts }
+            const there = [...found.parts].sort(([a], [b]) => a - b)
+            return yield* Effect.forEach(there, ([number, bytes]) =>
+              Effect.map(digestsOf(bytes, partDigests), (digests) => ({
+                number,
+                offset: (number - 1) * partBytes,
+                length: bytes.byteLength,
+                tag: tagOf(number, bytes),
+                digests
+              }))
+            )
+          })
+      }
     }
   }
 
@@ -264,7 +294,24 @@ export const make = (options: Options = {}): MemoryStore => {
       uri: uriOf(key),
       capabilities: Effect.succeed(capabilities),
       plan: () => Effect.succeed({ action: "create", why: "a store in memory takes everything" }),
-      open: () => Effect.sync(() => open(key))
+      open: () => Effect.sync(() => open(key)),
+      ...(shape === "whole"
+        ? undefined
+        : {
+            unfinished: Stream.suspend(() =>
+              Stream.fromIterable(
+                [...uploads]
+                  .filter(([, found]) => found.key === key)
+                  .map(([token, { parts, startedAt }]) => ({
+                    token,
+                    uri: uriOf(key),
+                    startedAt,
+                    bytes: [...parts.values()].reduce((sum, part) => sum + part.byteLength, 0)
+                  }))
+              )
+            ),
+            abort: (token: string) => Effect.sync(() => void uploads.delete(token))
+          })
     })
   }
 }

@@ -15,7 +15,7 @@ import type { Algorithm, Digests } from "./Digest.ts"
 import type { StoreError } from "./StoreError.ts"
 
 /**
- * What a store can do, as data.
+ * What a store can do, as data. What is absent is not known.
  *
  * @since 0.1.0
  * @category models
@@ -33,10 +33,22 @@ export interface Capabilities {
   readonly needsSize: boolean
   /** Whether bodies may stay on shared memory. An adapter that does not say so gets plain copies. */
   readonly sharedMemory: boolean
+  /** How objects are cut, where the shape is `parts`. */
+  readonly parts?: PartLimits
+  /** Digests that the store can be told beforehand, and refuses other bytes for: of a whole object, of one part. */
+  readonly checks?: { readonly whole: ReadonlyArray<Algorithm>; readonly part: ReadonlyArray<Algorithm> }
+  /** Whether the store can be told to make only what is not there yet. */
+  readonly conditionalCreate?: boolean
+  /** Whether it can copy what it has by itself. */
+  readonly serverSideCopy?: boolean
+  /** What can be done about uploads of parts that were begun and not finished: by listing them, or by their token. */
+  readonly unfinished?: { readonly list: boolean; readonly abort: boolean; readonly resume: boolean }
+  /** Whether it answers `Expect: 100-continue` (RFC 9110 §10.1.1) with 100, where it takes bodies by HTTP. */
+  readonly continues?: boolean
   /** Names of places within the store that an object can be put into. */
   readonly places: ReadonlyArray<{ readonly id: string; readonly default: boolean; readonly readOnly: boolean }>
-  /** How each of these was learnt: `configured`, `probed`, `assumed`. */
-  readonly learnt: Readonly<Record<string, "configured" | "probed" | "assumed">>
+  /** How each of these was learnt: `profile` is what is known of a vendor's services. */
+  readonly learnt: Readonly<Record<string, "configured" | "probed" | "profile" | "assumed">>
   /** More about the store, for people: versions, quotas. */
   readonly details: Readonly<Record<string, string>>
 }
@@ -192,6 +204,8 @@ export interface PartLimits {
   readonly maxParts: number
   /** Bytes that a part should have where the object's size allows it; 8 MiB unless said. */
   readonly preferredBytes?: number
+  /** Parts that may be on their way at once, 6 unless said. With 1 they come in the order of the object. */
+  readonly inFlight?: number
 }
 
 /**
@@ -226,6 +240,44 @@ export interface StoredPart {
 }
 
 /**
+ * How an upload of parts is gone on with by a later session, of the same process or of another one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Resumption {
+  /** What a later session needs, such as an upload id. Known once `begin` has ended; holds no secret. */
+  readonly token: Effect.Effect<string>
+  /**
+   * Takes an earlier upload up, instead of `begin`. Told the parts that an earlier process has noted, which may be fewer
+   * than there are and more; gives those that are there, as far as each is the same. Nothing where the upload is no
+   * more.
+   */
+  readonly resume: (
+    token: string,
+    noted: ReadonlyArray<StoredPart>,
+    /** How it was cut. */
+    cut: { readonly partBytes: number; readonly size: number | undefined }
+  ) => Effect.Effect<ReadonlyArray<StoredPart> | undefined, StoreError>
+}
+
+/**
+ * An upload of parts that was begun, and neither finished nor given up.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UnfinishedUpload {
+  readonly token: string
+  /** Of the object that it would have made, as users type it. */
+  readonly uri: string
+  /** Milliseconds since 1970, where the store says so. */
+  readonly startedAt: number | undefined
+  /** Bytes of the parts that are there, where that is known without asking for each. */
+  readonly bytes: number | undefined
+}
+
+/**
  * One object being written as numbered parts, several at once and in any order. The object does not exist before
  * `finish`.
  *
@@ -251,6 +303,8 @@ export interface PartsSession extends SessionBase {
     readonly digests: Digests
     readonly answerMs: number
   }) => Effect.Effect<void, StoreError>
+  /** Absent where an upload ends with its session. */
+  readonly resumption?: Resumption
 }
 
 /**
@@ -287,4 +341,8 @@ export interface Store<out R = never, out S extends Session = Session> {
   readonly plan: (content: Content) => Effect.Effect<Plan, StoreError, R | Scope.Scope>
   /** Opens a session for one object. Signs in; makes nothing yet. The scope closes the session's connections. */
   readonly open: (content: Content) => Effect.Effect<S, StoreError, R | Scope.Scope>
+  /** Uploads of parts that are not finished, whoever began them, of this object or, for a whole container, of all. */
+  readonly unfinished?: Stream.Stream<UnfinishedUpload, StoreError, R>
+  /** Gives an unfinished upload up, with its parts. Succeeds also when there is none. */
+  readonly abort?: (token: string) => Effect.Effect<void, StoreError, R | Scope.Scope>
 }

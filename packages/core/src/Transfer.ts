@@ -63,6 +63,11 @@ export interface Options<RS = never, RD = never> {
   readonly answerMs?: number
   /** Leave what a failed upload made (false). */
   readonly keepFailed?: boolean
+  /**
+   * Go on with an earlier upload of the same source to the same place, where the store takes objects as parts and an
+   * `UploadJournal` has it (true).
+   */
+  readonly resume?: boolean
   /** Accept a source of 0 bytes (false). */
   readonly allowEmpty?: boolean
   /** Told of every event, in order; a slow one slows the transfer down. */
@@ -127,7 +132,8 @@ const settingsOf = <RS, RD>(options: Options<RS, RD>, reported: Digest.Digests):
   retries: options.retries ?? defaultRetries,
   stallMs: options.stallMs ?? 60_000,
   answerMs: options.answerMs ?? 900_000,
-  keepFailed: options.keepFailed ?? false
+  keepFailed: options.keepFailed ?? false,
+  resume: options.resume ?? true
 })
 
 /**
@@ -231,6 +237,7 @@ export const run = <RS = never, RD = never>(
                 store: end.store,
                 settings,
                 join: (algorithms) => fanOut?.join(index, algorithms) ?? Effect.succeed(first),
+                decline: fanOut?.leave(index) ?? first.close,
                 hasher,
                 counters: end.counters,
                 onRetry: ({ attempt, problem, waitMs }) =>
@@ -268,7 +275,7 @@ export const run = <RS = never, RD = never>(
         if (Exit.isFailure(exit) && Exit.hasInterrupts(exit)) {
           return concludeAll(
             ({ state }) =>
-              Effect.map(Tidying.abandon(state.session, keep), (left): Verdict.Verdict => {
+              Effect.map(Tidying.abandon(state, keep), (left): Verdict.Verdict => {
                 const before = state.failed === undefined ? "" : `; it had failed before: ${state.failed.message}`
                 const problem = Problem.make("Interrupted", `interrupted${before}`, { clear: false })
                 return { _tag: "Bad", problem, left, object: undefined }
@@ -279,7 +286,7 @@ export const run = <RS = never, RD = never>(
         // A defect, of whoever is told of events for instance: it passes, but leaves nothing behind.
         if (Exit.isFailure(exit) && Exit.hasDies(exit) && !concluded) {
           const open = ends.filter((end) => end.verdict === undefined)
-          return Effect.forEach(open, ({ state }) => Tidying.abandon(state.session, keep), { concurrency: "unbounded" })
+          return Effect.forEach(open, ({ state }) => Tidying.abandon(state, keep), { concurrency: "unbounded" })
         }
         return Effect.void
       })

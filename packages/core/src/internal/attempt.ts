@@ -21,6 +21,7 @@ import * as Checked from "./checked.ts"
 import * as Parts from "./parts.ts"
 import type { Failing, Problem } from "./problem.ts"
 import type { Reading } from "./reading.ts"
+import type { Standing } from "./standing.ts"
 
 /** Counters of the running attempt, read by the progress display. */
 export interface Counters {
@@ -35,6 +36,8 @@ export interface Outcome {
   readonly exit: Exit.Exit<void, Failing>
   /** Size and digests of the source, when it was read to its end and found unchanged. */
   readonly content: { readonly size: number; readonly digests: Digest.Digests } | undefined
+  /** Nothing was done: the saved state of the hashers does not fit, and the source has to be read from its beginning. */
+  readonly restart?: boolean
 }
 
 export interface Options<R> {
@@ -46,6 +49,8 @@ export interface Options<R> {
   readonly seen: number
   readonly reading: Reading
   readonly session: Session
+  /** What stands of an object in parts. */
+  readonly standing: Standing
   readonly algorithms: ReadonlyArray<Digest.Algorithm>
   readonly expect: Digest.Digests
   /** Digests that the source's own service reports. */
@@ -79,14 +84,31 @@ const reread =
   }
 
 /** How a session of parts is to be sent; nothing for one of a whole body. */
-const planned = <R>({ reading, session, size, source }: Options<R>) =>
+const planned = <R>({ reading, session, size, source, standing }: Options<R>) =>
   session.shape === "whole"
     ? Effect.undefined
-    : Effect.flatMap(session.location, (uri) =>
-        Effect.mapError(Parts.plan(session, size, reading.share, source.replayable), ({ message, reason }) =>
-          StoreError.make(reason, { uri, message })
+    : Effect.gen(function* () {
+        const { replayable } = source
+        const uri = yield* session.location
+        const plan = yield* Effect.mapError(
+          Parts.plan({ session, size, share: reading.share, replayable, standing }),
+          ({ message, reason }) => StoreError.make(reason, { uri, message })
         )
-      )
+        yield* standing.cut(plan.partBytes)
+        standing.keep(Parts.useful(plan, size))
+        return plan
+      })
+
+/** Whether the hashers can go on where the reading begins, and what does not stand before that can be read. */
+const fits = <R>(
+  { reading, standing }: Options<R>,
+  plan: Parts.Plan,
+  algorithms: ReadonlyArray<Digest.Algorithm>
+): boolean => {
+  const { state } = standing
+  if (state?.bytes !== reading.offset || !algorithms.every((name) => state.states[name] !== undefined)) return false
+  return plan.collected || plan.rereads || Parts.missing(plan, standing, reading.offset).length === 0
+}
 
 /** Where an attempt's bytes come from. */
 interface Supply {
@@ -98,13 +120,13 @@ interface Supply {
 /** Hashed and checked for this attempt alone, unless the reading has that done for all its readers. */
 const supplied = <R>(
   options: Options<R>,
-  algorithms: ReadonlyArray<Digest.Algorithm>
+  algorithms: ReadonlyArray<Digest.Algorithm>,
+  plan: Parts.Plan | undefined
 ): Effect.Effect<Supply, Digest.DigestError, R | Scope.Scope> =>
   Effect.gen(function* () {
-    const { counters, reading } = options
-    counters.read = 0
-    counters.sent = 0
-    counters.acknowledged = 0
+    const { counters, reading, session, standing } = options
+    counters.read = reading.offset
+    counters.sent = counters.acknowledged = standing.parts.reduce((sum, { length }) => sum + length, 0)
     const { shared } = reading
     if (shared !== undefined) {
       counters.hashed = shared.hashed
@@ -114,12 +136,17 @@ const supplied = <R>(
       return { stream, content: shared.content }
     }
     let digests: Digest.Digests | undefined
-    const hashing = yield* (yield* Digest.Hasher).start(algorithms)
+    const hasher = yield* Digest.Hasher
+    const hashing = yield* hasher.start(algorithms, reading.offset === 0 ? undefined : standing.state)
+    const { replayable } = options.source
+    const noted = session.shape === "parts" && session.resumption !== undefined && replayable && hasher.resumable
+    const onState = (state: Digest.State) => standing.saved(state)
     counters.hashed = hashing.hashed
     const stream = Checked.stream({
       ...options,
       context: yield* Effect.context<R>(),
       hashing,
+      checkpoints: noted ? { every: plan!.partBytes, onState } : undefined,
       onDigests: (all) => {
         digests = all
       }
@@ -133,13 +160,13 @@ export const run = <R>(options: Options<R>): Effect.Effect<Outcome, never, R | S
     if (Exit.isFailure(planning)) return { exit: planning, content: undefined }
     const plan = planning.value
     const fromParts = plan === undefined ? [] : Parts.combined(plan, combinable(options))
-    const supply = yield* Effect.exit(
-      supplied(
-        options,
-        options.algorithms.filter((a) => !fromParts.includes(a))
-      )
-    )
-    if (Exit.isFailure(supply)) return { exit: supply, content: undefined }
+    const algorithms = options.algorithms.filter((a) => !fromParts.includes(a))
+    const resumed = options.reading.offset > 0
+    const restart: Outcome = { exit: Exit.void, content: undefined, restart: true }
+    if (resumed && !fits(options, plan!, algorithms)) return restart
+    const supply = yield* Effect.exit(supplied(options, algorithms, plan))
+    // A state of another version of the hashers.
+    if (Exit.isFailure(supply)) return resumed ? restart : { exit: supply, content: undefined }
     return options.session.shape === "parts"
       ? yield* runParts(options, options.session, supply.value, plan!, fromParts)
       : yield* runWhole(options, options.session, supply.value)
@@ -180,6 +207,8 @@ const runParts = <R>(
       Parts.write({
         session,
         plan,
+        standing: options.standing,
+        from: reading.offset,
         share: reading.share,
         hasher: yield* Digest.Hasher,
         stream: supply.stream,

@@ -11,6 +11,7 @@ import * as Guard from "../Guard.ts"
 import * as Progress from "../Progress.ts"
 import type { Info, Source } from "../Source.ts"
 import * as SourceError from "../SourceError.ts"
+import * as Checkpoint from "./checkpoint.ts"
 import type { Reading } from "./reading.ts"
 
 /** Fails with `SourceChanged` when the source is not what it was at the start. */
@@ -69,20 +70,25 @@ export interface Options<R> {
   readonly size: number | undefined
   /** Bytes that an earlier attempt has read: a source that ends before these has lost some. */
   readonly seen: number
-  readonly reading: Pick<Reading, "stream">
+  readonly reading: Pick<Reading, "stream" | "offset">
   readonly hashing: Digest.Hashing
   readonly expect: Digest.Digests
   /** Digests that the source's own service reports. */
   readonly reported: Digest.Digests
   readonly counters: { read: number }
+  /** Where states of the hashers are of use to somebody. */
+  readonly checkpoints?: { readonly every: number; readonly onState: (state: Digest.State) => void } | undefined
   /** Told before the last block passes. */
   readonly onDigests: (digests: Digest.Digests) => void
 }
 
 export const stream = <R>(options: Options<R>): Stream.Stream<Block, SourceError.SourceError | Digest.DigestError> => {
   const { context, counters, expect, hashing, info, reading, reported, seen, size, source } = options
+  const { offset } = reading
+  const checkpoints = options.checkpoints && { ...options.checkpoints, from: offset, hashing }
   return reading.stream.pipe(
-    Guard.length(source.uri, size),
+    checkpoints === undefined ? (self) => self : Checkpoint.align(checkpoints),
+    Guard.length(source.uri, size, offset),
     Guard.atEnd(Effect.suspend(() => checkSeen(source.uri, counters.read, seen))),
     Guard.atEnd(Effect.provideContext(unchanged(source, info), context)),
     Progress.tap((bytes) => {
@@ -96,6 +102,7 @@ export const stream = <R>(options: Options<R>): Stream.Stream<Block, SourceError
         checkDigests(source.uri, all, comparable(reported, all), "its service says")
       )
     }),
+    checkpoints === undefined ? (self) => self : Checkpoint.take(checkpoints),
     Guard.holdLast
   )
 }

@@ -11,10 +11,12 @@ import type { Info, Source } from "../Source.ts"
 import type { SourceError } from "../SourceError.ts"
 import type { Content, Session, Store, StoredObject } from "../Store.ts"
 import * as Attempt from "./attempt.ts"
+import * as Beginning from "./beginning.ts"
 import * as Checked from "./checked.ts"
 import { decide } from "./decide.ts"
 import * as Problem from "./problem.ts"
 import * as Reading from "./reading.ts"
+import type { Standing } from "./standing.ts"
 import { waitFor } from "./retryDelay.ts"
 import { leave } from "./tidying.ts"
 import * as Verdict from "./verdict.ts"
@@ -30,6 +32,8 @@ export interface Settings {
   readonly stallMs: number
   readonly answerMs: number
   readonly keepFailed: boolean
+  /** Go on with what a journal has of an earlier upload. */
+  readonly resume: boolean
 }
 
 export interface Job<RS, RD> {
@@ -43,6 +47,8 @@ export interface Job<RS, RD> {
   readonly join: (
     algorithms: ReadonlyArray<Algorithm>
   ) => Effect.Effect<Reading.Reading, SourceError, RS | BlockPool | Scope.Scope>
+  /** The bytes are not taken from there, but read by the destination alone. */
+  readonly decline: Effect.Effect<void>
   readonly hasher: HasherService
   readonly counters: Attempt.Counters
   readonly onRetry: (retry: { attempt: number; problem: Problem.Problem; waitMs: number }) => Effect.Effect<void>
@@ -51,6 +57,8 @@ export interface Job<RS, RD> {
 /** What is known of a destination at any moment, also when the transfer is interrupted. */
 export interface State {
   session: Session | undefined
+  /** What stands of an object in parts. */
+  standing: Standing | undefined
   attempts: number
   bytesSent: number
   /** Of the source, once it was read to its end. */
@@ -76,7 +84,7 @@ export const run = <RS, RD>(
     const bad = (problem: Problem.Problem, keep: boolean, object?: StoredObject): Effect.Effect<Verdict.Verdict> =>
       Effect.suspend(() => {
         state.failed = problem
-        return Effect.map(leave(state.session, keep || settings.keepFailed), (left) => ({
+        return Effect.map(leave(state, keep || settings.keepFailed), (left) => ({
           _tag: "Bad",
           problem,
           left,
@@ -126,12 +134,24 @@ export const run = <RS, RD>(
     if (Exit.isFailure(opened)) return yield* bad(Problem.fromExit(opened), false)
     const session = opened.value
     state.session = session
-    const begun = yield* step(session.begin)
-    state.notes = yield* session.notes
-    if (Exit.isFailure(begun)) return yield* bad(Problem.fromExit(begun), false)
+    const begun = yield* Beginning.begin(job, state, session, step)
+    if (Exit.isFailure(begun)) {
+      state.notes = yield* session.notes
+      return yield* bad(Problem.fromExit(begun), false)
+    }
+    const { note, standing } = begun.value
+    const notes = Effect.map(session.notes, (told) => [...note, ...told])
+    state.notes = yield* notes
 
     const computing = computed(session.wanted, settings)
-    const joined = yield* step(job.join(computing))
+    /** A reading of the source from where the hashers can go on. */
+    const reread = Effect.suspend(() =>
+      Effect.andThen(
+        Checked.unchanged(source, job.info),
+        Reading.open(source, Reading.minimumBlocks, standing.state?.bytes ?? 0)
+      )
+    )
+    const joined = yield* step(standing.state === undefined ? job.join(computing) : Effect.andThen(job.decline, reread))
     if (Exit.isFailure(joined)) return yield* bad(Problem.fromExit(joined), false)
     let reading = joined.value
 
@@ -139,7 +159,7 @@ export const run = <RS, RD>(
       // A body is made of a reading of the source that nobody has had a block of.
       if (reading.consumed()) {
         if (!source.replayable) return yield* Effect.die(new Error("a consumed source was to be sent again"))
-        const again = yield* step(Effect.andThen(Checked.unchanged(source, job.info), Reading.open(source)))
+        const again = yield* step(reread)
         if (Exit.isFailure(again)) return yield* bad(Problem.fromExit(again), false)
         reading = again.value
       }
@@ -157,6 +177,7 @@ export const run = <RS, RD>(
           seen,
           reading,
           session,
+          standing,
           algorithms: computing,
           expect: settings.expect,
           reported: settings.reported,
@@ -173,6 +194,14 @@ export const run = <RS, RD>(
       if (Exit.hasInterrupts(outcome.exit)) {
         cut()
         return yield* Effect.interrupt
+      }
+      if (outcome.restart === true) {
+        standing.dropState()
+        yield* reading.close
+        const again = yield* step(reread)
+        if (Exit.isFailure(again)) return yield* bad(Problem.fromExit(again), false)
+        reading = again.value
+        continue
       }
       // Blocks that were under way when the attempt ended come back now, before anybody waits for some.
       if (reading.consumed()) yield* reading.close
@@ -196,20 +225,20 @@ export const run = <RS, RD>(
         replayable: source.replayable || !reading.consumed()
       })
       // Some things are learnt only by writing and looking.
-      state.notes = yield* session.notes
+      state.notes = yield* notes
       switch (next._tag) {
         case "GiveUp":
           return yield* bad(next.problem, next.keep, next.object)
         case "Again": {
           if (!(yield* mayRetry(next.problem, counted))) return yield* bad(next.problem, false)
           if (next.recreate) {
-            const made = yield* step(session.recreate)
+            const made = yield* step(Effect.andThen(session.recreate, Beginning.begun(session, standing)))
             if (Exit.isFailure(made)) return yield* bad(Problem.fromExit(made), false)
           }
           break
         }
         case "Judge": {
-          return yield* Verdict.reach({
+          const verdict = yield* Verdict.reach({
             source,
             info: job.info,
             uri: job.store.uri,
@@ -220,6 +249,8 @@ export const run = <RS, RD>(
             object: next.object,
             bad
           })
+          if (verdict._tag === "Good") yield* standing.ended("none")
+          return verdict
         }
       }
     }

@@ -24,6 +24,7 @@ export const all = <RD>(to: ReadonlyArray<Store<RD>>, also: ReadonlyArray<Store<
     required: index < to.length,
     state: {
       session: undefined,
+      standing: undefined,
       attempts: 0,
       bytesSent: 0,
       content: undefined,

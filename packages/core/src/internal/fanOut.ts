@@ -229,6 +229,7 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
         lanes.set(index, lane)
         return {
           // What a part would keep of it could not be taken back.
+          offset: 0,
           share: { ...first.share, grow: () => false },
           head: first.head,
           wholeSize: first.wholeSize,

@@ -18,16 +18,20 @@ import type { PartsSession, StoredPart } from "../Store.ts"
 import { combinable, combine } from "./crcCombine.ts"
 import { Part } from "./part.ts"
 import { partBytes } from "./partPlan.ts"
+import type { Standing } from "./standing.ts"
 import * as Problem from "./problem.ts"
 
-/** Parts on their way at once. */
-const inFlight = 6
+/** Parts on their way at once, unless the store says otherwise. */
+const defaultInFlight = 6
 
 /** Blocks that the reader may have besides those in parts: one held back, one in hand, two read ahead. */
 const readerBlocks = 4
 
 /** Blocks for reading a part again that was not collected. */
 const rereadBlocks = 2
+
+/** Blocks in which the beginning of the reading waits while earlier parts are read. */
+const headBlocks = 3
 
 /** How an object is sent. */
 export interface Plan {
@@ -40,19 +44,23 @@ export interface Plan {
 }
 
 /** Sets the memory aside, and decides by what could be had. */
-export const plan = (
-  session: PartsSession,
-  size: number | undefined,
-  share: BlockShare["Service"],
-  replayable: boolean
-): Effect.Effect<Plan, Problem.Problem> =>
+export const plan = (options: {
+  readonly session: PartsSession
+  readonly size: number | undefined
+  readonly share: BlockShare["Service"]
+  readonly replayable: boolean
+  readonly standing: Standing
+}): Effect.Effect<Plan, Problem.Problem> =>
   Effect.suspend(() => {
+    const { replayable, session, share, size, standing } = options
     const { limits, partDigests } = session
-    const collect = (partBytes: number): Plan | undefined =>
-      share.grow(Math.ceil(partBytes / share.blockBytes) + readerBlocks)
-        ? { partBytes, collected: true, rereads: false, digests: partDigests }
-        : undefined
-    const bytes = partBytes(size, limits, 8 * share.blockBytes)
+    const collect = (partBytes: number): Plan | undefined => {
+      const blocks =
+        Math.ceil(partBytes / share.blockBytes) + readerBlocks + (standing.parts.length > 0 ? headBlocks : 0)
+      return share.grow(blocks) ? { partBytes, collected: true, rereads: false, digests: partDigests } : undefined
+    }
+    // What stands was cut as it was.
+    const bytes = standing.partBytes ?? partBytes(size, limits, 8 * share.blockBytes)
     if (typeof bytes === "string") return Effect.fail(Problem.make("TooLarge", bytes))
     const collected = collect(bytes)
     if (collected !== undefined) return Effect.succeed(collected)
@@ -70,9 +78,31 @@ export const plan = (
 export const combined = (plan: Plan, wanted: ReadonlyArray<Algorithm>): ReadonlyArray<Algorithm> =>
   wanted.filter((algorithm) => plan.digests.includes(algorithm) && combinable(algorithm))
 
+/** The part of an object of `size` bytes in which the byte at `offset` is. */
+const lengthAt = (offset: number, size: number | undefined, partBytes: number): number | undefined =>
+  size === undefined ? undefined : Math.min(partBytes, size - offset)
+
+/** Whether a part that stands is one of those that the plan has, and all that has to be known of it is. */
+export const useful =
+  (plan: Plan, size: number | undefined) =>
+  ({ digests, length, number, offset }: StoredPart): boolean =>
+    offset === (number - 1) * plan.partBytes &&
+    length === (lengthAt(offset, size, plan.partBytes) ?? plan.partBytes) &&
+    plan.digests.every((algorithm) => digests[algorithm] !== undefined)
+
+/** Parts before `from` that do not stand. */
+export const missing = (plan: Plan, standing: Standing, from: number): ReadonlyArray<number> =>
+  Array.from({ length: Math.floor(from / plan.partBytes) }, (_, index) => index + 1).filter(
+    (number) => !standing.has(number)
+  )
+
 export interface Options<E, R> {
   readonly session: PartsSession
   readonly plan: Plan
+  /** What stands already, and what comes to it. */
+  readonly standing: Standing
+  /** Where the stream begins; parts before that which do not stand are read besides. */
+  readonly from: number
   readonly share: BlockShare["Service"]
   readonly hasher: HasherService
   /** What was checked and held back as long as it had to be. */
@@ -101,7 +131,7 @@ export const write = <E extends Problem.Failing, R>(
 ): Effect.Effect<Digests, Problem.Failing, R> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { hasher, plan, session, share, size } = options
+      const { from, hasher, plan, session, share, size, standing } = options
       const parts = new Set<Part>()
       // Last of all, when nobody sends any more.
       yield* Effect.addFinalizer(() =>
@@ -110,18 +140,19 @@ export const write = <E extends Problem.Failing, R>(
         })
       )
       const senders = yield* FiberSet.make<void, Problem.Failing>()
-      const permits = yield* Semaphore.make(inFlight)
-      const stored: Array<StoredPart> = []
+      const permits = yield* Semaphore.make(session.limits.inFlight ?? defaultInFlight)
+      const before = standing.parts.length
       let current: { readonly part: Part; readonly hashing: Hashing | undefined } | undefined
-      let number = 0
-      let read = 0
+      let begun = 0
+      /** Where the next byte belongs. */
+      let position = from
 
       const send = (part: Part, hashing: Hashing | undefined): Effect.Effect<void, Problem.Failing> =>
         Effect.gen(function* () {
           if (part.collected) yield* part.whole
           const digests = hashing === undefined ? {} : yield* hashing.digests
           const { number, offset } = part
-          const length = size === undefined ? part.filled : Math.min(plan.partBytes, size - offset)
+          const length = lengthAt(offset, size, plan.partBytes) ?? part.filled
           let stream: Stream.Stream<Block, Problem.Failing> = part.stream
           for (let failures = 1; ; failures++) {
             let sent = 0
@@ -141,7 +172,7 @@ export const write = <E extends Problem.Failing, R>(
               })
             )
             if (Exit.isSuccess(exit)) {
-              stored.push({ number, offset, length, tag: exit.value, digests })
+              yield* standing.taken({ number, offset, length, tag: exit.value, digests })
               options.onAcknowledged(length)
               return
             }
@@ -157,8 +188,10 @@ export const write = <E extends Problem.Failing, R>(
 
       const begin = Effect.gen(function* () {
         yield* Semaphore.take(permits, 1)
-        const part = new Part({ number: ++number, offset: read, collected: plan.collected, share })
+        const number = Math.floor(position / plan.partBytes) + 1
+        const part = new Part({ number, offset: position, collected: plan.collected, share })
         parts.add(part)
+        begun++
         const scope = yield* Scope.make()
         const hashing = plan.digests.length === 0 ? undefined : yield* Scope.provide(hasher.start(plan.digests), scope)
         yield* FiberSet.run(
@@ -181,35 +214,42 @@ export const write = <E extends Problem.Failing, R>(
         Effect.gen(function* () {
           const { length } = block
           for (let at = 0; at < length;) {
-            const { hashing, part } = current ?? (yield* begin)
-            const end = Math.min(length, at + plan.partBytes - part.filled)
+            const stands = standing.has(Math.floor(position / plan.partBytes) + 1)
+            const { hashing, part } = stands ? nobody : (current ?? (yield* begin))
+            const end = Math.min(length, at + plan.partBytes - (position % plan.partBytes))
             const piece = at === 0 && end === length ? block : block.slice(at, end)
             if (hashing !== undefined) yield* hashing.update(piece)
-            read += end - at
-            yield* part.append(piece)
+            position += end - at
+            if (part === undefined) piece.release()
+            else yield* part.append(piece)
             if (piece !== block && end === length) block.release()
             at = end
-            if (part.filled === plan.partBytes) {
-              part.close()
+            if (position % plan.partBytes === 0) {
+              current?.part.close()
               current = undefined
             }
           }
         })
 
       const reader = Effect.gen(function* () {
+        for (const number of missing(plan, standing, from)) {
+          position = (number - 1) * plan.partBytes
+          yield* Stream.runForEach(options.reread(position, plan.partBytes), append)
+        }
+        position = from
         yield* Stream.runForEach(options.stream, append)
         // An object without a byte has one part, without a byte.
-        if (number === 0) yield* begin
+        if (position === 0 && !standing.has(1)) yield* begin
         current?.part.close()
         yield* FiberSet.awaitEmpty(senders)
       })
       yield* Effect.raceFirst(reader, FiberSet.join(senders))
       // The last one to fail may have left the set empty before its failure was heard of.
-      if (stored.length !== number) yield* FiberSet.join(senders)
+      if (standing.parts.length !== before + begun) yield* FiberSet.join(senders)
 
-      stored.sort((a, b) => a.number - b.number)
+      const stored = [...standing.parts].sort((a, b) => a.number - b.number)
       const digests = { ...options.digests(), ...combinedOf(stored, options.combined) }
-      const finish = session.finish({ parts: stored, size: read, digests, answerMs: options.answerMs })
+      const finish = session.finish({ parts: stored, size: position, digests, answerMs: options.answerMs })
       for (let failures = 1; ; failures++) {
         const exit = yield* Effect.exit(finish)
         if (Exit.isSuccess(exit)) return digests
@@ -219,11 +259,17 @@ export const write = <E extends Problem.Failing, R>(
         if (Exit.isSuccess(found) && found.value._tag === "Stored") return digests
         const open = Exit.isFailure(found) || found.value._tag === "Ready"
         if (!open || !(yield* options.retry(failures, Problem.fromCause(exit.cause)))) {
+          // It may be that the parts are not what they were said to be: another attempt sends them all.
+          standing.keep(() => false)
+          standing.dropState()
           return yield* Effect.failCause(exit.cause)
         }
       }
     })
   )
+
+/** Who takes the bytes of a part that stands. */
+const nobody = { part: undefined, hashing: undefined }
 
 const combinedOf = (parts: ReadonlyArray<StoredPart>, algorithms: ReadonlyArray<Algorithm>): Digests =>
   Object.fromEntries(

@@ -23,11 +23,13 @@ export const headBytes = 64 * 1024
 const headBlocks = (share: BlockShare["Service"]) => Math.max(1, Math.min(3, share.minimum - 1))
 
 export interface Reading {
+  /** Where it begins in the source, in bytes. */
+  readonly offset: number
   /** What its blocks are taken from. */
   readonly share: BlockShare["Service"]
   /** Up to 64 KiB, in memory of their own. */
   readonly head: Uint8Array
-  /** The content's size where all of it is in the held blocks. */
+  /** The size of what there is from `offset` on, where all of it is in the held blocks. */
   readonly wholeSize: number | undefined
   /** Whether a block has been handed out: then this reading cannot serve another attempt. */
   readonly consumed: () => boolean
@@ -46,24 +48,28 @@ export const minimumBlocks = 5
 
 export const open = <R>(
   source: Source<R>,
-  minimum = minimumBlocks
+  minimum = minimumBlocks,
+  offset = 0
 ): Effect.Effect<Reading, SourceError, R | BlockPool | Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Scope.fork(yield* Effect.scope)
     // One that fails gives its share of the pool back at once: the next opening waits for it.
-    return yield* Effect.onError(openIn(source, scope, minimum), (cause) => Scope.close(scope, Exit.failCause(cause)))
+    return yield* Effect.onError(openIn(source, scope, minimum, offset), (cause) =>
+      Scope.close(scope, Exit.failCause(cause))
+    )
   })
 
 const openIn = <R>(
   source: Source<R>,
   scope: Scope.Closeable,
-  minimum: number
+  minimum: number,
+  offset: number
 ): Effect.Effect<Reading, SourceError, R | BlockPool> =>
   Effect.gen(function* () {
     const pool = yield* BlockPool
     const share = yield* Scope.provide(pool.share(minimum), scope)
     const context = yield* Effect.context<R>()
-    const pull = (yield* Stream.toPull(source.open(0)).pipe(
+    const pull = (yield* Stream.toPull(source.open(offset)).pipe(
       Scope.provide(scope),
       Effect.provideService(BlockShare, share),
       Effect.provideContext(context)
@@ -112,6 +118,7 @@ const openIn = <R>(
       return block === undefined ? provided : Effect.succeed([block] as Arr.NonEmptyReadonlyArray<Block>)
     })
     return {
+      offset,
       share,
       head,
       wholeSize: ended ? bytes : undefined,

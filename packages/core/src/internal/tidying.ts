@@ -4,19 +4,25 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Left, Session } from "../Store.ts"
+import type { Standing } from "./standing.ts"
+
+interface Begun {
+  readonly session: Session | undefined
+  readonly standing: Standing | undefined
+}
 
 /** What is left at a destination that failed, after its session has tidied up. */
-export const leave = (session: Session | undefined, keep: boolean): Effect.Effect<Left> =>
-  session === undefined ? Effect.succeed("none") : keep ? session.left : session.discard
-
-/** Tidies up after an interruption, within the time that a person waits after Ctrl-C. */
-export const abandon = (session: Session | undefined, keep: boolean): Effect.Effect<Left> =>
+export const leave = ({ session, standing }: Begun, keep: boolean): Effect.Effect<Left> =>
   session === undefined
     ? Effect.succeed("none")
-    : Effect.flatMap(
-        Effect.timeoutOption(Effect.interruptible(leave(session, keep)), 4500),
-        Option.match({
-          onSome: Effect.succeed,
-          onNone: () => Effect.map(session.location, (uri) => `unknown ${uri}`)
-        })
-      )
+    : Effect.tap(keep ? session.left : session.discard, (left) => standing?.ended(left) ?? Effect.void)
+
+/** Tidies up after an interruption, within the time that a person waits after Ctrl-C. */
+export const abandon = (begun: Begun, keep: boolean): Effect.Effect<Left> =>
+  Effect.flatMap(
+    Effect.timeoutOption(Effect.interruptible(leave(begun, keep)), 4500),
+    Option.match({
+      onSome: Effect.succeed,
+      onNone: () => Effect.map(begun.session?.location ?? Effect.succeed("none"), (uri) => `unknown ${uri}`)
+    })
+  )

@@ -1,0 +1,52 @@
+/**
+ * Who writes the notes of an upload: it is in the file's name, so that whoever goes on with them takes them over by
+ * renaming the file, which only one can.
+ */
+import { createHash, randomUUID } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { hostname } from "node:os"
+
+/** Notes of a process on another machine, or in another container, are left alone for so long after the last one. */
+const awayMs = 30 * 60 * 1000
+
+/** Names the machine as long as it runs: the numbers of its processes mean nothing elsewhere, or after a start. */
+const machine = (): string => {
+  let boot = ""
+  try {
+    boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8")
+  } catch {
+    // Not Linux.
+  }
+  return createHash("sha256").update(`${hostname()}\n${boot}`).digest("hex").slice(0, 12)
+}
+
+/** When a process was started, in the kernel's ticks, where that can be known: another one may get its number. */
+const startOf = (pid: number): string | undefined => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+    // The second field is a name in parentheses that may hold anything (proc_pid_stat(5)); the start is the 22nd.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]
+  } catch {
+    return undefined
+  }
+}
+
+/** A name for notes that this process writes. */
+export const mine = (): string => `${machine()}-${process.pid}-${startOf(process.pid) ?? "0"}-${randomUUID()}`
+
+/** A name for notes that nobody writes. */
+export const nobody = (): string => `free-${randomUUID()}`
+
+/** Whether the owner may still write. */
+export const lives = (owner: string, lastWriteMs: number): boolean => {
+  const [where, pid, start] = owner.split("-")
+  if (where === "free") return false
+  if (where !== machine()) return Date.now() - lastWriteMs < awayMs
+  try {
+    process.kill(Number(pid), 0)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ESRCH") return false
+  }
+  const now = startOf(Number(pid))
+  return now === undefined || start === "0" || now === start
+}
