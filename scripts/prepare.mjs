@@ -24,8 +24,10 @@ const tool = (command, args, stdout = 2) =>
   })
 
 const folders = () =>
-  ["packages", "apps"].flatMap((group) =>
-    fs.readdirSync(path.join(root, group)).map((name) => path.join(root, group, name))
+  ["packages", "apps", "examples"].flatMap((group) =>
+    fs.existsSync(path.join(root, group))
+      ? fs.readdirSync(path.join(root, group)).map((name) => path.join(root, group, name))
+      : []
   )
 
 const read = (file) => (fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "")

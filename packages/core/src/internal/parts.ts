@@ -140,7 +140,10 @@ export const write = <E extends Problem.Failing, R>(
         })
       )
       const senders = yield* FiberSet.make<void, Problem.Failing>()
-      const permits = yield* Semaphore.make(session.limits.inFlight ?? defaultInFlight)
+      const inFlight = session.limits.inFlight ?? defaultInFlight
+      // While as many as may be are on their way, one more is read.
+      const permits = yield* Semaphore.make(inFlight + 1)
+      const wire = yield* Semaphore.make(inFlight)
       const before = standing.parts.length
       let current: { readonly part: Part; readonly hashing: Hashing | undefined } | undefined
       let begun = 0
@@ -151,6 +154,12 @@ export const write = <E extends Problem.Failing, R>(
         Effect.gen(function* () {
           if (part.collected) yield* part.whole
           const digests = hashing === undefined ? {} : yield* hashing.digests
+          // First come, first served: with one at a time they go in the order of the object.
+          yield* Semaphore.withPermit(wire, sendOn(part, digests))
+        })
+
+      const sendOn = (part: Part, digests: Digests): Effect.Effect<void, Problem.Failing> =>
+        Effect.gen(function* () {
           const { number, offset } = part
           const length = lengthAt(offset, size, plan.partBytes) ?? part.filled
           let stream: Stream.Stream<Block, Problem.Failing> = part.stream
