@@ -63,7 +63,12 @@ export const make = (): JournalInMemory => {
           )
         }),
       list: Effect.sync(() =>
-        notes.map((note) => Object.assign({ running: false, forget: Effect.void }, note, note.noted))
+        notes.map((note) =>
+          Object.assign({}, note, note.noted, {
+            running: false,
+            forget: Effect.sync(() => void notes.splice(notes.indexOf(note), 1))
+          })
+        )
       )
     }
   }
