@@ -81,8 +81,8 @@ export class BlockPool extends Context.Service<
   BlockPool,
   {
     /**
-     * Opens a share that is owed at least `minimum` blocks; waits until so many can be set aside. When the scope
-     * closes, every block that is still out is taken back, whoever holds it.
+     * Opens a share that is owed at least `minimum` blocks; waits until so many can be set aside, and not at all for
+     * none. When the scope closes, every block that is still out is taken back, whoever holds it.
      */
     readonly share: (minimum: number) => Effect.Effect<BlockShare["Service"], never, Scope.Scope>
     readonly stats: () => Stats
@@ -225,7 +225,7 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
         return Effect.succeed(account)
       },
       (account) => Effect.map(account, closeAccount),
-      () => false
+      () => minimum === 0
     )
 
   const growAccount = (account: Account, minimum: number): boolean => {
@@ -257,7 +257,7 @@ export const makeUnsafe = (options: { readonly bytes: number; readonly blockByte
 
   const share = (minimum: number): Effect.Effect<BlockShare["Service"], never, Scope.Scope> =>
     Effect.acquireRelease(
-      openAccount(Math.min(Math.max(1, minimum), capacity)),
+      openAccount(Math.min(Math.max(0, minimum), capacity)),
       (account) => Effect.sync(() => closeAccount(account)),
       { interruptible: true }
     ).pipe(

@@ -24,6 +24,8 @@ const limits = { minBytes: 16 * kib, maxBytes: 1024 * kib, maxParts: 100, prefer
 interface Destination extends Faulty.Script {
   readonly shape?: "whole" | "parts"
   readonly also?: true
+  /** Of each part. */
+  readonly partDigests?: ReadonlyArray<Digest.Algorithm>
 }
 
 /** A source that tells how it was read. */
@@ -47,7 +49,11 @@ const watched = (bytes: Uint8Array) => {
 
 const setUp = (destinations: ReadonlyArray<Destination>, blocks = 64) => {
   const ends = destinations.map((script, index) => {
-    const memory = MemoryStore.make({ shape: script.shape ?? "whole", limits })
+    const memory = MemoryStore.make({
+      shape: script.shape ?? "whole",
+      limits,
+      ...(script.partDigests === undefined ? undefined : { partDigests: script.partDigests })
+    })
     const sent = Faulty.sent()
     return { memory, sent, store: Faulty.make(memory.object(`end-${index}`), script, sent), also: script.also === true }
   })
@@ -131,6 +137,30 @@ describe("one read for several destinations", () => {
       assert.strictEqual(events[0]?.type, "start")
       assert.strictEqual(events.filter(({ type }) => type === "verdict").length, 3)
       assert.strictEqual(last?.type, "receipt")
+    })
+  )
+
+  it.live("has several parts of an object on their way at once, each with its digest", () =>
+    Effect.gen(function* () {
+      const { read, source } = watched(bytes)
+      let running = 0
+      let most = 0
+      const pace = Effect.gen(function* () {
+        most = Math.max(most, running++)
+        yield* real(5)
+        running--
+      })
+      const { ends, receipt, stored } = yield* run(source, [
+        {},
+        { shape: "parts", partDigests: ["md5"], pace, faults: [{ part: 3, after: 9000 }] }
+      ])
+      assert.deepStrictEqual(statuses(receipt), ["verified", "verified"])
+      assert.isTrue(stored().every(same))
+      assert.isAbove(most, 0)
+      // The part that failed came from memory: its own, so that nobody waited for it.
+      assert.strictEqual(ends[1]!.sent.lengths.length, 22)
+      assert.strictEqual(receipt.destinations[1]!.attempts, 2)
+      assert.isAtMost(read(), 2 * bytes.byteLength)
     })
   )
 
@@ -505,6 +535,7 @@ describe("any destinations, at any speed, with any faults, in any memory", () =>
             const pace = Effect.suspend(() => (slow && ++taken % every === 0 ? real(0) : Effect.void))
             return {
               shape: next(2) === 0 ? "whole" : "parts",
+              partDigests: next(2) === 0 ? ["crc32c"] : [],
               ...(index > 0 && next(3) === 0 ? { also: true as const } : undefined),
               pace,
               ...(next(10) === 0 ? { begin: real(next(5)) } : undefined),

@@ -91,17 +91,10 @@ const memoryStore = (partDigests: ReadonlyArray<Algorithm> = [], reports: Readon
   })
 
 /** An upload that ends for good when it comes to a part, and leaves what there is. */
-const cutAt = (
-  part: number,
-  memory: MemoryStore.MemoryStore,
-  journal: Journals.JournalInMemory,
-  more?: Faulty.Script
-) =>
+const cutAt = (part: number, memory: MemoryStore.MemoryStore, journal: Journals.JournalInMemory, key = "key") =>
   run({
     source: counted(bytes).source,
-    store: killed(
-      Faulty.make(memory.object("key"), { faults: [{ part, after: 9000, final: true }], ...more }, Faulty.sent())
-    ),
+    store: killed(Faulty.make(memory.object(key), { faults: [{ part, after: 9000, final: true }] }, Faulty.sent())),
     journal,
     options: { keepFailed: true }
   })
@@ -299,6 +292,44 @@ describe("an attempt after another", () => {
       assert.strictEqual(sent.lengths.length, 11)
       assert.isAtLeast(read[1]!.from, 6 * partBytes)
     }).pipe(Faulty.withoutWaiting)
+  )
+})
+
+describe("several destinations", () => {
+  /** Uploads to two stores that end in part 4 and in part 8. */
+  const cut = (memories: ReadonlyArray<MemoryStore.MemoryStore>, journal: Journals.JournalInMemory) =>
+    Effect.forEach(memories, (memory, index) => cutAt(4 + 4 * index, memory, journal, `end-${index}`))
+
+  it.live("go on each where it was, beside one that begins, in as little memory as there may be", () =>
+    Effect.gen(function* () {
+      for (const [blocks, others] of [
+        [13, 0],
+        [17, 1],
+        [64, 1]
+      ] as const) {
+        const memories = [memoryStore(), memoryStore()]
+        const journal = Journals.make()
+        yield* cut(memories, journal)
+        const there = memories.map(({ uploads }) => uploads.get("upload-1")!.parts.size)
+        const sents = memories.map(() => Faulty.sent())
+        const fresh = MemoryStore.make()
+        const pool = makeUnsafe({ bytes: blocks * blockBytes, blockBytes })
+        const receipt = yield* Transfer.run({
+          source: counted(bytes).source,
+          to: [
+            ...memories.map((memory, index) => Faulty.make(memory.object(`end-${index}`), {}, sents[index]!)),
+            ...(others === 0 ? [] : [fresh.object("fresh")])
+          ]
+        }).pipe(Effect.provideService(BlockPool, pool), Effect.provideService(UploadJournal, journal.service))
+        assert.isTrue(receipt.destinations.every(({ status }) => status === "verified"))
+        for (const [index, memory] of memories.entries()) {
+          assert.isTrue(Buffer.from(memory.objects.get(`end-${index}`)!).equals(bytes))
+          assert.strictEqual(sents[index]!.lengths.length, 11 - there[index]!)
+        }
+        assert.strictEqual(journal.notes.length, 0)
+        assert.deepInclude(pool.stats(), { inUse: 0, reserved: 0, waiters: 0 })
+      }
+    })
   )
 })
 

@@ -18,6 +18,7 @@ import type * as SourceError from "../SourceError.ts"
 import type { PartsSession, Session, WholeSession } from "../Store.ts"
 import * as StoreError from "../StoreError.ts"
 import * as Checked from "./checked.ts"
+import * as Copied from "./copied.ts"
 import * as Parts from "./parts.ts"
 import type { Failing, Problem } from "./problem.ts"
 import type { Reading } from "./reading.ts"
@@ -91,7 +92,7 @@ const planned = <R>({ reading, session, size, source, standing }: Options<R>) =>
         const { replayable } = source
         const uri = yield* session.location
         const plan = yield* Effect.mapError(
-          Parts.plan({ session, size, share: reading.share, replayable, standing }),
+          Parts.plan({ session, size, reading, replayable, standing }),
           ({ message, reason }) => StoreError.make(reason, { uri, message })
         )
         yield* standing.cut(plan.partBytes)
@@ -211,7 +212,7 @@ const runParts = <R>(
         from: reading.offset,
         share: reading.share,
         hasher: yield* Digest.Hasher,
-        stream: supply.stream,
+        stream: kept(reading, plan)(supply.stream),
         size,
         digests: () => supply.content()?.digests ?? {},
         combined,
@@ -236,6 +237,10 @@ const runParts = <R>(
       content: content === undefined || digests === undefined ? undefined : { size: content.size, digests }
     }
   })
+
+/** Parts that are collected from a shared reading are kept in the destination's own memory. */
+const kept = ({ share, shared }: Reading, plan: Parts.Plan) =>
+  shared !== undefined && plan.collected ? Copied.into(share) : (stream: Stream.Stream<Block, Failing>) => stream
 
 const counting =
   <R>({ counters, onSent }: Options<R>) =>

@@ -224,13 +224,14 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
       ) as Stream.Stream<Block, Failing>
 
     const attach = (index: number): Effect.Effect<Reading.Reading, never, Scope.Scope> =>
-      Effect.map(Effect.flatMap(Effect.scope, Scope.fork), (scope) => {
+      Effect.gen(function* () {
+        const scope = yield* Effect.flatMap(Effect.scope, Scope.fork)
         const lane = new Lane<Failing>(changed)
         lanes.set(index, lane)
         return {
-          // What a part would keep of it could not be taken back.
           offset: 0,
-          share: { ...first.share, grow: () => false },
+          // What a part keeps could not be taken back, so it keeps a copy, in memory of the destination's own.
+          share: yield* Scope.provide(pool.share(0), scope),
           head: first.head,
           wholeSize: first.wholeSize,
           consumed: () => lane.pulled,
@@ -242,7 +243,11 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
             Effect.sync(() => lane.close()),
             Scope.close(scope, Exit.void)
           ),
-          shared: { content: () => content, hashed: () => hashed() }
+          shared: {
+            content: () => content,
+            hashed: () => hashed(),
+            mostBlocks: Math.floor(pool.stats().capacity / 2 / required.length)
+          }
         }
       })
 
@@ -281,7 +286,8 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
         Effect.suspend(() => {
           absent.add(index)
           lanes.get(index)?.close()
-          return start
+          // Nobody will ever want the first reading: its memory is for those that read by themselves.
+          return absent.size === required.length && !running ? first.close : start
         }),
       read: () => counters.read,
       hashed: () => hashed()

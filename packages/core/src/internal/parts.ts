@@ -18,6 +18,7 @@ import type { PartsSession, StoredPart } from "../Store.ts"
 import { combinable, combine } from "./crcCombine.ts"
 import { Part } from "./part.ts"
 import { partBytes } from "./partPlan.ts"
+import type { Reading } from "./reading.ts"
 import type { Standing } from "./standing.ts"
 import * as Problem from "./problem.ts"
 
@@ -41,23 +42,29 @@ export interface Plan {
   readonly rereads: boolean
   /** Digests of each part, known before it is sent. */
   readonly digests: ReadonlyArray<Algorithm>
+  /** Parts that may be there at once. */
+  readonly most: number
 }
 
 /** Sets the memory aside, and decides by what could be had. */
 export const plan = (options: {
   readonly session: PartsSession
   readonly size: number | undefined
-  readonly share: BlockShare["Service"]
+  readonly reading: Pick<Reading, "share" | "shared">
   readonly replayable: boolean
   readonly standing: Standing
 }): Effect.Effect<Plan, Problem.Problem> =>
   Effect.suspend(() => {
-    const { replayable, session, share, size, standing } = options
+    const { replayable, session, size, standing } = options
+    const { share, shared } = options.reading
     const { limits, partDigests } = session
+    // While as many as may be are on their way, one more is read.
+    const atOnce = (limits.inFlight ?? defaultInFlight) + 1
     const collect = (partBytes: number): Plan | undefined => {
-      const blocks =
-        Math.ceil(partBytes / share.blockBytes) + readerBlocks + (standing.parts.length > 0 ? headBlocks : 0)
-      return share.grow(blocks) ? { partBytes, collected: true, rereads: false, digests: partDigests } : undefined
+      const blocks = Math.ceil(partBytes / share.blockBytes)
+      if (!share.grow(blocks + readerBlocks + (standing.parts.length > 0 ? headBlocks : 0))) return undefined
+      const most = shared === undefined ? atOnce : Math.max(1, Math.min(atOnce, Math.floor(shared.mostBlocks / blocks)))
+      return { partBytes, collected: true, rereads: false, digests: partDigests, most }
     }
     // What stands was cut as it was.
     const bytes = standing.partBytes ?? partBytes(size, limits, 8 * share.blockBytes)
@@ -71,7 +78,7 @@ export const plan = (options: {
       return Effect.fail(Problem.make("InvalidConfig", message))
     }
     const rereads = replayable && share.grow(readerBlocks + rereadBlocks + 1)
-    return Effect.succeed({ partBytes: bytes, collected: false, rereads, digests: [] })
+    return Effect.succeed({ partBytes: bytes, collected: false, rereads, digests: [], most: atOnce })
   })
 
 /** Digests of the whole that the parts' give, so that nobody has to compute them. */
@@ -140,10 +147,8 @@ export const write = <E extends Problem.Failing, R>(
         })
       )
       const senders = yield* FiberSet.make<void, Problem.Failing>()
-      const inFlight = session.limits.inFlight ?? defaultInFlight
-      // While as many as may be are on their way, one more is read.
-      const permits = yield* Semaphore.make(inFlight + 1)
-      const wire = yield* Semaphore.make(inFlight)
+      const permits = yield* Semaphore.make(plan.most)
+      const wire = yield* Semaphore.make(session.limits.inFlight ?? defaultInFlight)
       const before = standing.parts.length
       let current: { readonly part: Part; readonly hashing: Hashing | undefined } | undefined
       let begun = 0

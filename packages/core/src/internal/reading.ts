@@ -40,6 +40,8 @@ export interface Reading {
     /** The source's size and digests, once it was read to its end and found as it should be. */
     readonly content: () => SourceContent | undefined
     readonly hashed: () => number
+    /** Blocks that a destination may keep copies of the bytes in. */
+    readonly mostBlocks: number
   }
 }
 
