@@ -1,11 +1,13 @@
 /**
  * How each algorithm is made from hash-wasm. Imports nothing but hash-wasm's build of that algorithm, and that only when
- * the first hash is made, so that a worker thread which computes one algorithm carries one algorithm.
+ * the first hash is made, so that a worker thread which computes one algorithm carries one algorithm. CRCs of long
+ * messages are shortened first.
  *
  * @since 0.1.0
  */
 import type * as Library from "hash-wasm"
 import type { Algorithm } from "./Digest.ts"
+import * as CrcFold from "./internal/crcFold.ts"
 
 /**
  * One running hash in WebAssembly. Calls are synchronous. Bytes may be on shared memory.
@@ -44,10 +46,13 @@ const recipes: { readonly [A in Algorithm]: Recipe } = {
   sha512: { load: () => import("hash-wasm/dist/sha512.umd.min.js"), make: (library) => library.createSHA512() },
   blake3: { load: () => import("hash-wasm/dist/blake3.umd.min.js"), make: (library) => library.createBLAKE3() },
   xxh128: { load: () => import("hash-wasm/dist/xxhash128.umd.min.js"), make: (library) => library.createXXHash128() },
-  crc32c: { load: () => import("hash-wasm/dist/crc32.umd.min.js"), make: (library) => library.createCRC32(crc32c) },
+  crc32c: {
+    load: () => import("hash-wasm/dist/crc32.umd.min.js"),
+    make: async (library) => CrcFold.accelerate(CrcFold.crc32c, await library.createCRC32(crc32c))
+  },
   crc64nvme: {
     load: () => import("hash-wasm/dist/crc64.umd.min.js"),
-    make: (library) => library.createCRC64(crc64nvme)
+    make: async (library) => CrcFold.accelerate(CrcFold.crc64nvme, await library.createCRC64(crc64nvme))
   }
 }
 
