@@ -16,8 +16,10 @@ import { describeFault } from "./fault.ts"
 /** Blocks that may be queued before `update` waits. More of them take memory, and make nothing faster. */
 const lag = 6
 
-/** A stream of no more bytes than these is hashed on the calling thread. */
+/** A stream of no more bytes than these is hashed on the calling thread; of more by algorithms that take no time. */
 const smallBytes = 128 * 1024
+const smallFastBytes = 1024 * 1024
+const fast: ReadonlySet<Algorithm> = new Set(["crc32c", "crc64nvme", "xxh128"])
 
 export interface Options {
   readonly provider: string
@@ -110,6 +112,8 @@ const run = (
 ): Effect.Effect<Hashing, DigestError, Scope.Scope> =>
   Effect.gen(function* () {
     let seats: ReadonlyArray<Seat> | undefined
+    const quick = algorithms.length > 0 && algorithms.every((algorithm) => fast.has(algorithm))
+    const most = quick ? smallFastBytes : smallBytes
     const answers = new Answers(() => (seats ?? []).map((seat) => seat.lane))
     /** A small first block, kept until there is a second one. */
     let first: Block | undefined
@@ -228,7 +232,7 @@ const run = (
       update: (block) =>
         Effect.flatMap(open, () => {
           if (block.length === 0) return Effect.void
-          if (seats === undefined && first === undefined && block.length <= smallBytes) {
+          if (seats === undefined && first === undefined && block.length <= most) {
             first = block.share()
             taken += block.length
             return Effect.void
