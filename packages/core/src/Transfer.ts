@@ -23,8 +23,9 @@ import * as Delivery from "./internal/delivery.ts"
 import * as End from "./internal/end.ts"
 import * as Entry from "./internal/entry.ts"
 import * as FanOut from "./internal/fanOut.ts"
-import * as Opening from "./internal/opening.ts"
+import * as Planning from "./internal/planning.ts"
 import * as Problem from "./internal/problem.ts"
+import * as Settings from "./internal/settings.ts"
 import * as Tidying from "./internal/tidying.ts"
 import * as Uuid from "./internal/uuid.ts"
 import type * as Verdict from "./internal/verdict.ts"
@@ -70,6 +71,11 @@ export interface Options<RS = never, RD = never> {
   readonly resume?: boolean
   /** Accept a source of 0 bytes (false). */
   readonly allowEmpty?: boolean
+  /**
+   * Asked once for each destination, by its place among `to` and then `also`: when the effect ends, that destination is
+   * cancelled and tidied up, and no other one. One that must succeed fails the transfer, with `Interrupted`.
+   */
+  readonly cancel?: (destination: { readonly uri: string; readonly index: number }) => Effect.Effect<unknown>
   /** Told of every event, in order; a slow one slows the transfer down. */
   readonly onEvent?: (event: TransferEvent) => Effect.Effect<void>
 }
@@ -108,33 +114,6 @@ export interface Planned {
     { readonly uri: string; readonly required: boolean; readonly problem?: Problem.Problem } & Plan
   >
 }
-
-const defaultRetries = 5
-
-/** The source opened and looked at, before any destination is asked. */
-const prepare = <RS, RD>(options: Options<RS, RD>) =>
-  options.to.length === 0
-    ? Effect.fail(Problem.make("InvalidConfig", "there is no destination that must succeed"))
-    : Opening.prepare({
-        source: options.source,
-        destinations: options.to.length + (options.also?.length ?? 0),
-        verify: options.verify ?? "transfer",
-        retries: options.retries ?? defaultRetries,
-        allowEmpty: options.allowEmpty ?? false,
-        expect: options.expect ?? {}
-      })
-
-const settingsOf = <RS, RD>(options: Options<RS, RD>, reported: Digest.Digests): Delivery.Settings => ({
-  digest: options.digest ?? [],
-  expect: options.expect ?? {},
-  reported,
-  verify: options.verify ?? "transfer",
-  retries: options.retries ?? defaultRetries,
-  stallMs: options.stallMs ?? 60_000,
-  answerMs: options.answerMs ?? 900_000,
-  keepFailed: options.keepFailed ?? false,
-  resume: options.resume ?? true
-})
 
 /**
  * Runs a transfer. The source is read once for all destinations; each has its own attempts and its own verdict, and none
@@ -175,6 +154,14 @@ export const run = <RS = never, RD = never>(
           yield* emit({ type: "verdict", ...end.entry })
         })
 
+      /** Tidies up after a destination that was stopped from outside. */
+      const stopped = ({ state }: End.End<RD>, how: "interrupted" | "cancelled"): Effect.Effect<Verdict.Verdict> =>
+        Effect.map(Tidying.abandon(state, options.keepFailed ?? false), (left) => {
+          const before = state.failed === undefined ? "" : `; it had failed before: ${state.failed.message}`
+          const problem = Problem.make("Interrupted", `${how}${before}`, { clear: false })
+          return { _tag: "Bad", problem, left, object: undefined }
+        })
+
       /** The receipt, and nothing after it. */
       const conclude: Effect.Effect<Receipt.Receipt> = Effect.suspend(() => {
         const receipt: Receipt.Receipt = {
@@ -199,7 +186,7 @@ export const run = <RS = never, RD = never>(
         })
 
       const body = Effect.gen(function* () {
-        const prepared = yield* Effect.result(prepare(options))
+        const prepared = yield* Effect.result(Settings.prepare(options))
         if (prepared._tag === "Failure") {
           const problem = prepared.failure
           const bad: Verdict.Verdict = { _tag: "Bad", problem, left: "none", object: undefined }
@@ -210,7 +197,7 @@ export const run = <RS = never, RD = never>(
         yield* announce(content.size ?? null)
         const hasher = yield* Digest.Hasher
         const root = yield* Bandwidth.Root
-        const settings = settingsOf(options, reported)
+        const settings = Settings.of(options, reported)
         const fanOut =
           ends.length === 1
             ? undefined
@@ -228,7 +215,7 @@ export const run = <RS = never, RD = never>(
 
         const deliver = (end: End.End<RD>, index: number) =>
           Effect.gen(function* () {
-            const verdict = yield* Delivery.run(
+            const delivery = Delivery.run(
               {
                 source,
                 info,
@@ -252,14 +239,19 @@ export const run = <RS = never, RD = never>(
                   })
               },
               end.state
-            ).pipe(Effect.ensuring(fanOut?.leave(index) ?? Effect.void))
-            if (verdict._tag === "Good") {
+            )
+            const cancelled = options.cancel?.({ uri: end.store.uri, index }) ?? Effect.never
+            const verdict = yield* Effect.raceFirst(delivery, Effect.as(cancelled, undefined)).pipe(
+              Effect.ensuring(fanOut?.leave(index) ?? Effect.void)
+            )
+            if (verdict?._tag === "Good") {
               end.counters.acknowledged = end.counters.sent
               yield* emit(yield* Watch.last(watched))
             }
             // With the last verdict there is nothing to report any more.
             if (ends.every((other) => other === end || other.verdict !== undefined)) yield* Fiber.interrupt(watching!)
-            yield* settle(end, verdict)
+            if (verdict !== undefined) yield* settle(end, verdict)
+            else yield* settle(end, yield* stopped(end, "cancelled"), true)
           })
         yield* Effect.forEach(ends, deliver, { concurrency: "unbounded", discard: true })
         concluded = true
@@ -273,15 +265,7 @@ export const run = <RS = never, RD = never>(
       return yield* Effect.onExit(body, (exit) => {
         const keep = options.keepFailed ?? false
         if (Exit.isFailure(exit) && Exit.hasInterrupts(exit)) {
-          return concludeAll(
-            ({ state }) =>
-              Effect.map(Tidying.abandon(state, keep), (left): Verdict.Verdict => {
-                const before = state.failed === undefined ? "" : `; it had failed before: ${state.failed.message}`
-                const problem = Problem.make("Interrupted", `interrupted${before}`, { clear: false })
-                return { _tag: "Bad", problem, left, object: undefined }
-              }),
-            true
-          )
+          return concludeAll((end) => stopped(end, "interrupted"), true)
         }
         // A defect, of whoever is told of events for instance: it passes, but leaves nothing behind.
         if (Exit.isFailure(exit) && Exit.hasDies(exit) && !concluded) {
@@ -351,39 +335,4 @@ export const events = <RS = never, RD = never>(
  */
 export const plan = <RS = never, RD = never>(
   options: Options<RS, RD>
-): Effect.Effect<Planned, never, RS | RD | BlockPool> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const id = options.id ?? (yield* Uuid.next)
-      const stores = [...options.to, ...(options.also ?? [])]
-      const prepared = yield* Effect.result(prepare(options))
-      if (prepared._tag === "Failure") {
-        const problem = prepared.failure
-        return {
-          id,
-          source: { uri: options.source.uri, size: null },
-          destinations: stores.map((store, index) => ({
-            uri: store.uri,
-            required: index < options.to.length,
-            action: "fail" as const,
-            why: problem.message,
-            problem
-          }))
-        }
-      }
-      const { content } = prepared.success
-      const destinations = yield* Effect.forEach(stores, (store, index) =>
-        Effect.match(Effect.scoped(store.plan(content)), {
-          onSuccess: (planned) => ({ uri: store.uri, required: index < options.to.length, ...planned }),
-          onFailure: (error) => ({
-            uri: store.uri,
-            required: index < options.to.length,
-            action: "fail" as const,
-            why: error.message,
-            problem: Problem.fromError(error)
-          })
-        })
-      )
-      return { id, source: { uri: options.source.uri, size: content.size ?? null }, destinations }
-    })
-  ) as Effect.Effect<Planned, never, RS | RD | BlockPool>
+): Effect.Effect<Planned, never, RS | RD | BlockPool> => Planning.run(options)

@@ -516,6 +516,68 @@ describe("a source that is not what it should be", () => {
   )
 })
 
+describe("a destination that is cancelled", () => {
+  it.live("leaves nothing, and the others go on", () =>
+    Effect.gen(function* () {
+      for (const shape of ["whole", "parts"] as const) {
+        const { source } = watched(bytes)
+        const stuck = yield* Deferred.make<void>()
+        const asked: Array<string> = []
+        const { exit, receipt, stored } = yield* run(
+          source,
+          [
+            {},
+            {
+              shape,
+              also: true,
+              faults: [{ part: 1, hang: Effect.andThen(Deferred.succeed(stuck, undefined), Effect.never) }]
+            }
+          ],
+          {
+            cancel: ({ index, uri }) => {
+              asked.push(`${index} ${uri}`)
+              return index === 1 ? Deferred.await(stuck) : Effect.never
+            }
+          }
+        )
+        assert.isTrue(Exit.isSuccess(exit))
+        assert.deepStrictEqual(asked, ["0 memory:end-0", "1 memory:end-1"])
+        assert.deepStrictEqual(statuses(receipt), ["verified", "cancelled"])
+        assert.deepInclude(receipt.destinations[1]!.error, {
+          reason: "Interrupted",
+          message: "cancelled",
+          left: "none"
+        })
+        assert.isTrue(same(stored()[0]))
+        assert.isUndefined(stored()[1])
+      }
+    })
+  )
+
+  it.live("and had to succeed is the transfer's failure", () =>
+    Effect.gen(function* () {
+      const { source } = watched(bytes)
+      const { exit, receipt } = yield* run(source, [{}, { pace: real(20) }], {
+        cancel: ({ index }) => (index === 1 ? real(100) : Effect.never)
+      })
+      const error = failure(exit)
+      assert.strictEqual(error.reason._tag, "Interrupted")
+      assert.strictEqual(error.uri, "memory:end-1")
+      assert.deepStrictEqual(statuses(receipt), ["verified", "cancelled"])
+    })
+  )
+
+  it.live("too late is verified", () =>
+    Effect.gen(function* () {
+      const { source } = watched(bytes)
+      const { receipt } = yield* run(source, [{}, { pace: real(3) }], {
+        cancel: ({ index }) => (index === 0 ? real(150) : Effect.never)
+      })
+      assert.deepStrictEqual(statuses(receipt), ["verified", "verified"])
+    })
+  )
+})
+
 describe("any destinations, at any speed, with any faults, in any memory", () => {
   it.live(
     "have each the verdict that is true of them",

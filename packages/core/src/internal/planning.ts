@@ -1,0 +1,46 @@
+/**
+ * What a transfer would do, found out without doing it.
+ */
+import * as Effect from "effect/Effect"
+import type { BlockPool } from "../BlockPool.ts"
+import type { Options, Planned } from "../Transfer.ts"
+import * as Problem from "./problem.ts"
+import * as Settings from "./settings.ts"
+import * as Uuid from "./uuid.ts"
+
+export const run = <RS, RD>(options: Options<RS, RD>): Effect.Effect<Planned, never, RS | RD | BlockPool> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const id = options.id ?? (yield* Uuid.next)
+      const stores = [...options.to, ...(options.also ?? [])]
+      const prepared = yield* Effect.result(Settings.prepare(options))
+      if (prepared._tag === "Failure") {
+        const problem = prepared.failure
+        return {
+          id,
+          source: { uri: options.source.uri, size: null },
+          destinations: stores.map((store, index) => ({
+            uri: store.uri,
+            required: index < options.to.length,
+            action: "fail" as const,
+            why: problem.message,
+            problem
+          }))
+        }
+      }
+      const { content } = prepared.success
+      const destinations = yield* Effect.forEach(stores, (store, index) =>
+        Effect.match(Effect.scoped(store.plan(content)), {
+          onSuccess: (planned) => ({ uri: store.uri, required: index < options.to.length, ...planned }),
+          onFailure: (error) => ({
+            uri: store.uri,
+            required: index < options.to.length,
+            action: "fail" as const,
+            why: error.message,
+            problem: Problem.fromError(error)
+          })
+        })
+      )
+      return { id, source: { uri: options.source.uri, size: content.size ?? null }, destinations }
+    })
+  ) as Effect.Effect<Planned, never, RS | RD | BlockPool>
