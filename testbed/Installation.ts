@@ -33,7 +33,7 @@ const suits = async (python: string): Promise<boolean> => {
   )
 }
 
-const findPython = async (): Promise<string> => {
+const lookForPython = async (): Promise<string> => {
   const named = process.env["HEADRACE_PYTHON"]
   const candidates = named === undefined ? ["python3", "python3.14", "python3.13", "python3.12", "python3.11"] : [named]
   for (const python of candidates) {
@@ -42,7 +42,17 @@ const findPython = async (): Promise<string> => {
   throw new NoPythonError(`no Python 3.11 or newer with venv (looked for ${candidates.join(", ")})`)
 }
 
-const cacheFolder = (): string => join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "headrace-testbed")
+let python: Promise<string> | undefined
+
+/** The machine's Python; throws `NoPythonError` where none will do. */
+export const findPython = (): Promise<string> => {
+  python ??= lookForPython()
+  return python
+}
+
+/** Where everything is that the testbed brings. */
+export const cacheFolder = (): string =>
+  join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "headrace-testbed")
 
 let installed: Promise<Installation> | undefined
 

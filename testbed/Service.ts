@@ -9,7 +9,7 @@ import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { install } from "./Installation.ts"
+import { findPython } from "./Installation.ts"
 
 /** A running service. */
 export interface Service {
@@ -65,13 +65,13 @@ const answers = (url: string): Promise<boolean> =>
   )
 
 const startAt = async (launch: Launch, port: number): Promise<Service> => {
-  const { venv } = await install()
+  const python = await findPython()
   const url = `http://127.0.0.1:${port}`
   const directory = await realpath(await mkdtemp(join(tmpdir(), `headrace-${launch.name}-`)))
   const log = join(directory, "output.log")
   const { command, env } = await launch.prepare(directory, port)
   const order = JSON.stringify({ command, log, remove: directory, fileLimit: launch.fileLimit ?? null })
-  const watcher = spawn(join(venv, "bin/python"), ["-I", "-S", "-B", join(import.meta.dirname, "watch.py"), order], {
+  const watcher = spawn(python, ["-I", "-S", "-B", join(import.meta.dirname, "watch.py"), order], {
     detached: true,
     stdio: ["pipe", "ignore", "inherit"],
     env: { ...process.env, ...env }

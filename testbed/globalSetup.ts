@@ -2,7 +2,8 @@
  * Starts the testbed before the tests and stops it after them, as HEADRACE_REAL says:
  *
  * - `required`: a testbed that does not start is a failure
- * - `auto`: without Python 3.11 the tests against real services are skipped, and a line says so
+ * - `auto`: without Python 3.11 the tests against real services are skipped, without Go those against a real S3, and a
+ *   line says so
  * - anything else, or nothing: no testbed; a quick run of single tests wants none
  *
  * A testbed whose address is in the environment already (see up.ts) is taken as it is.
@@ -17,9 +18,10 @@ export default async function setup(): Promise<(() => Promise<void>) | undefined
   const mode = process.env["HEADRACE_REAL"]
   if (process.env["HEADRACE_TESTBED_GLANCE"] !== undefined || (mode !== "required" && mode !== "auto")) return undefined
   try {
-    const testbed = await start()
+    const testbed = await start({ required: mode === "required" })
     Object.assign(process.env, testbed.env)
-    say(`Glance 33 and Keystone 30 are up`)
+    say(`Glance 33 and Keystone 30 are up${testbed.missing.length === 0 ? ", versitygw too" : ""}`)
+    for (const missing of testbed.missing) say(`SKIPPED: tests against ${missing}`)
     return testbed.stop
   } catch (error) {
     if (mode === "required") throw error

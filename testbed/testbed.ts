@@ -1,26 +1,40 @@
 /**
- * The testbed: real OpenStack services on free loopback ports, for tests, benchmarks and trials by hand.
+ * The testbed: real OpenStack services and a real S3 on free loopback ports, for tests, benchmarks and trials by hand.
  * `start` starts the ordinary set and says where it is in environment variables (see README.md); a test that needs
- * a service of its own making starts that with `startGlance` or `startKeystone`.
+ * a service of its own making starts that with `startGlance`, `startKeystone` or `startVersitygw`.
  */
 import { startGlance } from "./Glance.ts"
 import { images, install } from "./Installation.ts"
 import { startKeystone } from "./Keystone.ts"
+import { NoGoError, startVersitygw, type Versitygw } from "./Versitygw.ts"
 
 export { type Glance, type GlanceOptions, startGlance } from "./Glance.ts"
 export { type Images, type Installation, NoPythonError, images, install } from "./Installation.ts"
 export { type Keystone, type KeystoneOptions, startKeystone } from "./Keystone.ts"
 export type { Service } from "./Service.ts"
+export { NoGoError, startVersitygw, type Versitygw } from "./Versitygw.ts"
 
 /** The ordinary set, running. */
 export interface Testbed {
   /** `HEADRACE_TESTBED_*`. */
   readonly env: Readonly<Record<string, string>>
+  /** What could not be had, and why. */
+  readonly missing: ReadonlyArray<string>
   readonly stop: () => Promise<void>
 }
 
-/** Starts a Glance with tokens `USER:PROJECT:ROLE`, a Keystone, and a second Glance that asks it. */
-export const start = async (): Promise<Testbed> => {
+const s3Env = (s3: Versitygw): Readonly<Record<string, string>> => ({
+  HEADRACE_TESTBED_S3: s3.url,
+  HEADRACE_TESTBED_S3_BUCKET: s3.bucket,
+  HEADRACE_TESTBED_S3_ACCESS_KEY: s3.accessKey,
+  HEADRACE_TESTBED_S3_SECRET_KEY: s3.secretKey
+})
+
+/**
+ * Starts a Glance with tokens `USER:PROJECT:ROLE`, a Keystone, a second Glance that asks it, and a versitygw. Without Go
+ * that one is missing, unless `required`.
+ */
+export const start = async ({ required = false }: { readonly required?: boolean } = {}): Promise<Testbed> => {
   const { venv } = await install()
   const running: Array<{ readonly stop: () => Promise<void> }> = []
   const kept = async <A extends { readonly stop: () => Promise<void> }>(service: Promise<A>): Promise<A> => {
@@ -33,18 +47,24 @@ export const start = async (): Promise<Testbed> => {
   }
   const outcome = await Promise.allSettled([
     kept(startGlance()),
-    kept(startKeystone()).then(async (keystone) => [keystone, await kept(startGlance({ auth: keystone }))] as const)
+    kept(startKeystone()).then(async (keystone) => [keystone, await kept(startGlance({ auth: keystone }))] as const),
+    kept(startVersitygw()).catch((error: unknown) => {
+      if (required || !(error instanceof NoGoError)) throw error
+      return error
+    })
   ])
-  const [fake, real] = outcome
-  if (fake.status === "rejected" || real.status === "rejected") {
+  const [fake, real, s3] = outcome
+  if (fake.status === "rejected" || real.status === "rejected" || s3.status === "rejected") {
     await stop()
-    throw fake.status === "rejected" ? fake.reason : real.status === "rejected" ? real.reason : undefined
+    throw outcome.find((one) => one.status === "rejected")?.reason
   }
   const [keystone, glance] = real.value
   const image = await images()
   return {
     stop,
+    missing: s3.value instanceof NoGoError ? [`a real S3, because there is ${s3.value.message}`] : [],
     env: {
+      ...(s3.value instanceof NoGoError ? {} : s3Env(s3.value)),
       HEADRACE_TESTBED_VENV: venv,
       HEADRACE_TESTBED_GLANCE: fake.value.url,
       HEADRACE_TESTBED_FAKE_TOKEN: "alice:p-alice:member",

@@ -7,6 +7,7 @@ import { start } from "./testbed.ts"
 
 const testbed = await start()
 for (const [name, value] of Object.entries(testbed.env)) process.stdout.write(`export ${name}='${value}'\n`)
+for (const missing of testbed.missing) process.stderr.write(`testbed: without ${missing}\n`)
 process.stderr.write("testbed: up; ^C ends it\n")
 const keep = setInterval(() => undefined, 1 << 30)
 await new Promise<void>((resolve) => {
