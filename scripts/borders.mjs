@@ -19,6 +19,7 @@ const below = {
   keystone: ["core"],
   glance: ["core", "keystone"],
   http: ["core"],
+  s3: ["core"],
   node: ["core"],
   fs: ["core"],
   testkit: ["core"],

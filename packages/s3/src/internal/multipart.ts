@@ -1,0 +1,263 @@
+/**
+ * An object of several parts: `CreateMultipartUpload`, `UploadPart` and `CompleteMultipartUpload`.
+ */
+import type { Part } from "@aws-sdk/client-s3"
+import type { Digests } from "@headrace/core/Digest"
+import type { Inspection, Left, PartBody, PartsSession, Resumption, StoredPart } from "@headrace/core/Store"
+import type * as StoreError from "@headrace/core/StoreError"
+import * as Effect from "effect/Effect"
+import { bare, hexOfBase64, md5OfEtag } from "./encoding.ts"
+import * as Fault from "./fault.ts"
+import { digestsOf } from "./look.ts"
+import { Ours } from "./ours.ts"
+import * as Proof from "./proof.ts"
+import { asStore, common, free, other, replaces, type Setting, there, toStore } from "./setting.ts"
+import * as Uploads from "./uploads.ts"
+import { placeholder } from "./wire.ts"
+
+const mib = 1024 * 1024
+
+/** What every part but the last has at least, what none has more of, and how many there are (S3's quotas). */
+export const limits = { minBytes: 5 * mib, maxBytes: 5 * 1024 * mib, maxParts: 10_000 }
+
+/** The digest that a listed part has, where the service tells one. */
+const digestsOfListed = ({ algorithm, mode }: Proof.Proof, part: Part): Digests => {
+  const text = mode === "full" ? part.ChecksumCRC64NVME : part.ChecksumCRC32C
+  const hex = mode === "etag" ? md5OfEtag(part.ETag) : text === undefined ? undefined : hexOfBase64(text)
+  return hex === undefined ? {} : { [algorithm]: hex }
+}
+
+export const make = (setting: Setting): PartsSession => {
+  const { before, ifNoneMatch, metadata, profile, site, uri } = setting
+  const { bucket, key } = site.place
+  const ours = new Ours(site, uri, before)
+  const stored = asStore(uri)
+  let upload: string | undefined
+  let proof = Proof.candidates(profile)[0]!
+  /** Digests that the service has computed of parts, by their ETags. */
+  const reports = new Map<string, Digests>()
+
+  const chosen = (found: Proof.Proof, how: string) => {
+    proof = found
+    for (const note of ours.notes) if (note.startsWith("proof: ")) ours.notes.delete(note)
+    ours.notes.add(`proof: ${proof.words} (${how})`)
+  }
+
+  const begin = Effect.gen(function* () {
+    if (upload !== undefined) return
+    if (replaces(setting)) return yield* Fault.make("Conflict", there)
+    const candidates = Proof.candidates(profile)
+    for (const [index, candidate] of candidates.entries()) {
+      const answer = yield* Effect.result(
+        site.call("the upload cannot be begun", (s3, { CreateMultipartUploadCommand }, options) =>
+          s3.send(
+            new CreateMultipartUploadCommand({ Bucket: bucket, Key: key, ...metadata, ...candidate.create }),
+            options
+          )
+        )
+      )
+      if (answer._tag === "Failure") {
+        const fault = answer.failure
+        // A service that does not know the checksum says so here.
+        if ((fault.status === 400 || fault.status === 501) && index < candidates.length - 1) continue
+        if (!fault.clear) {
+          ours.notes.add("an upload whose creation got no answer may be there, without parts; nobody knows its id")
+        }
+        return yield* fault
+      }
+      const { ChecksumAlgorithm, UploadId } = answer.success
+      if (UploadId === undefined) {
+        return yield* Fault.make("Rejected", "the upload cannot be begun: the service gave it no id")
+      }
+      upload = UploadId
+      if (candidates.length === 1) {
+        chosen(candidate, setting.known === "configured" ? "configured" : `known of ${profile.name}`)
+      } else chosen(candidate.echo === ChecksumAlgorithm ? candidate : Proof.proofs.etag, "probed")
+      return
+    }
+  })
+
+  const writePart = <E, R>(part: PartBody<E, R>): Effect.Effect<string, StoreError.StoreError | E, R> => {
+    const what = `part ${part.number} was not taken`
+    const sent = Effect.gen(function* () {
+      const headers = yield* site.send(
+        what,
+        (s3, { UploadPartCommand }) =>
+          s3.send(
+            new UploadPartCommand({
+              Bucket: bucket,
+              Key: key,
+              UploadId: upload,
+              PartNumber: part.number,
+              Body: placeholder(),
+              ContentLength: part.length,
+              ...Proof.fieldsOf(proof, part.digests)
+            })
+          ),
+        part
+      )
+      const { etag } = headers
+      if (etag === undefined) return yield* Fault.make("Rejected", `${what}: the service gave it no ETag`)
+      const reported = proof.header === undefined ? undefined : headers[proof.header]
+      const theirs = reported === undefined ? undefined : hexOfBase64(reported)
+      const mine = part.digests[proof.algorithm]
+      if (theirs !== undefined && mine !== undefined && theirs !== mine) {
+        const message = `${what}: its ${proof.algorithm} is ${mine}, the service has ${theirs}`
+        return yield* Fault.make("DigestMismatch", message, { retryable: true })
+      }
+      if (theirs !== undefined) reports.set(etag, { [proof.algorithm]: theirs })
+      return etag
+    })
+    return Effect.mapError(sent, toStore(uri))
+  }
+
+  const complete = (parts: ReadonlyArray<StoredPart>, size: number, digests: Digests, answerMs: number) =>
+    Effect.gen(function* () {
+      if (!ours.unclear) yield* free(setting)
+      ours.claim = { size, digests, parts }
+      const whole = proof.mode === "full" ? Proof.fieldsOf(proof, digests) : {}
+      const answer = yield* Effect.result(
+        site.call(
+          "the object could not be made of its parts",
+          (s3, { CompleteMultipartUploadCommand }, options) =>
+            s3.send(
+              new CompleteMultipartUploadCommand({
+                Bucket: bucket,
+                Key: key,
+                UploadId: upload,
+                MultipartUpload: {
+                  Parts: parts.map((part) => Proof.completed(proof, part, reports.get(part.tag) ?? {}))
+                },
+                ...(proof.mode === "full" ? { ChecksumType: "FULL_OBJECT", MpuObjectSize: size, ...whole } : undefined),
+                ...(ifNoneMatch ? { IfNoneMatch: "*" } : undefined)
+              }),
+              options
+            ),
+          answerMs
+        )
+      )
+      if (answer._tag === "Success") {
+        const { ETag, VersionId } = answer.success
+        const version = VersionId === "null" ? undefined : VersionId
+        ours.made = { etag: ETag, version, digests: digestsOf(answer.success) }
+        ours.unclear = false
+        return
+      }
+      const fault = answer.failure
+      if (Uploads.isGone(fault) || (fault.status === 412 && ours.unclear)) {
+        const found = ours.unclear ? yield* ours.find(true) : undefined
+        if (found?._tag === "Ours") return
+        return yield* fault
+      }
+      if (!fault.clear) ours.unclear = true
+      // The same parts give the same digest again.
+      return yield* fault.reason === "DigestMismatch" ? Fault.retrying(fault, false) : fault
+    })
+
+  const exists = Effect.suspend(() =>
+    upload === undefined
+      ? Effect.succeed(false)
+      : Effect.map(Uploads.parts(site, upload, 1), (found) => found !== undefined)
+  )
+
+  const inspect: Effect.Effect<Inspection, Fault.Fault> = Effect.gen(function* () {
+    const found = ours.possible ? yield* ours.find(false) : undefined
+    if (found?._tag === "Ours") return found.inspection
+    if (found?._tag === "Other") return yield* other
+    if (ours.made !== undefined) {
+      ours.made = undefined
+      return { _tag: "Absent" }
+    }
+    if (yield* exists) return { _tag: "Ready" }
+    // What looks like before may be ours all the same, as nobody else ends our upload.
+    const last = ours.unclear ? yield* ours.find(true) : undefined
+    return last?._tag === "Ours" ? last.inspection : { _tag: "Absent" }
+  })
+
+  /** Gives the upload up; what it says is left of it. */
+  const abandon: Effect.Effect<Left> = Effect.suspend(() => {
+    if (upload === undefined || ours.made !== undefined) return Effect.succeed("none")
+    const id = upload
+    return Effect.map(Uploads.abandon(site, id), (gone) => {
+      if (!gone) return `upload ${id} of ${uri}`
+      upload = undefined
+      return "none"
+    })
+  })
+
+  const discard: Effect.Effect<Left> = Effect.gen(function* () {
+    const left = yield* abandon
+    if (left !== "none") return left
+    // An object that was made of it is not given up with it.
+    return yield* ours.remove
+  })
+
+  const left: Effect.Effect<Left> = Effect.gen(function* () {
+    if (ours.made !== undefined) return yield* ours.left
+    const found = yield* Effect.result(exists)
+    if (found._tag === "Success" && !found.success) return yield* ours.left
+    return `upload ${upload} of ${uri}`
+  })
+
+  const resumption: Resumption = {
+    token: Effect.sync(() => upload ?? ""),
+    resume: (token, noted, { partBytes, size }) =>
+      stored(
+        Effect.gen(function* () {
+          if (replaces(setting)) return yield* Fault.make("Conflict", there)
+          const listing = yield* Uploads.parts(site, token)
+          if (listing === undefined) return undefined
+          upload = token
+          const begunWith = Proof.ofAlgorithm(listing.algorithm)
+          // Not every service that has checksums lists them.
+          const untold = listing.algorithm === undefined && profile.checksums !== "probe"
+          chosen(untold ? proof : begunWith, untold ? `known of ${profile.name}` : "as the upload was begun")
+          const byNumber = new Map(noted.map((part) => [part.number, part]))
+          return listing.parts.flatMap((listed): ReadonlyArray<StoredPart> => {
+            const { ETag: tag, PartNumber: number, Size: length } = listed
+            if (tag === undefined || number === undefined || length === undefined) return []
+            const offset = (number - 1) * partBytes
+            const wanted = size === undefined ? undefined : Math.min(partBytes, size - offset)
+            if (wanted === undefined ? length > partBytes : length !== wanted) return []
+            const note = byNumber.get(number)
+            const theirs = digestsOfListed(proof, listed)
+            // A part of the same number that is not the one which was noted was sent by somebody else.
+            if (note !== undefined && (bare(note.tag) !== bare(tag) || note.length !== length)) return []
+            const mine = note?.digests[proof.algorithm]
+            if (mine !== undefined && theirs[proof.algorithm] !== undefined && mine !== theirs[proof.algorithm])
+              return []
+            return [{ number, offset, length, tag, digests: { ...note?.digests, ...theirs } }]
+          })
+        })
+      )
+  }
+
+  return {
+    ...common(setting, ours),
+    shape: "parts",
+    limits: { ...limits, preferredBytes: setting.partBytes },
+    // What the service checks is known when the upload is begun.
+    get wanted() {
+      return [proof.algorithm]
+    },
+    get partDigests() {
+      return [proof.algorithm]
+    },
+    begin: stored(begin),
+    writePart,
+    finish: ({ answerMs, digests, parts, size }) => stored(complete(parts, size, digests, answerMs)),
+    inspect: stored(inspect),
+    recreate: stored(
+      Effect.gen(function* () {
+        if ((yield* discard) !== "none" && ifNoneMatch && ours.possible) return yield* Fault.make("Conflict", there)
+        upload = undefined
+        ours.made = undefined
+        ours.unclear = false
+        yield* begin
+      })
+    ),
+    discard,
+    left,
+    resumption
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * An object that fits into one part: one `PutObject`. To the engine it is an object of one part, so that it is collected,
+ * and its checksum known, before a byte is sent.
+ */
+import type { Inspection, PartBody, PartsSession } from "@headrace/core/Store"
+import type * as StoreError from "@headrace/core/StoreError"
+import * as Effect from "effect/Effect"
+import * as Fault from "./fault.ts"
+import { digestsOf } from "./look.ts"
+import { Ours } from "./ours.ts"
+import * as Proof from "./proof.ts"
+import { asStore, common, free, other, replaces, type Setting, there, toStore } from "./setting.ts"
+import { placeholder } from "./wire.ts"
+
+const what = "the object was not taken"
+
+export const make = (setting: Setting): PartsSession => {
+  const { before, content, ifNoneMatch, metadata, profile, site, uri } = setting
+  const { bucket, key } = site.place
+  const proof = Proof.ofSingle(profile)
+  const ours = new Ours(site, uri, before)
+  ours.notes.add(
+    `proof: ${proof.words} (${setting.known === "configured" ? "configured" : `known of ${profile.name}`})`
+  )
+  const stored = asStore(uri)
+
+  const writePart = <E, R>(part: PartBody<E, R>): Effect.Effect<string, StoreError.StoreError | E, R> => {
+    const { digests, length } = part
+    let sent = 0
+    const earlier = ours.unclear
+    const body = {
+      ...part,
+      onSent: (bytes: number) => {
+        sent += bytes
+        part.onSent(bytes)
+      }
+    }
+    const put = Effect.gen(function* () {
+      if (!earlier) yield* free(setting)
+      ours.claim = { size: length, digests, parts: undefined }
+      const headers = yield* site.send(
+        what,
+        (s3, { PutObjectCommand }) =>
+          s3.send(
+            new PutObjectCommand({
+              Bucket: bucket,
+              Key: key,
+              Body: placeholder(),
+              ContentLength: length,
+              ...metadata,
+              ...Proof.fieldsOf(proof, digests),
+              ...(ifNoneMatch ? { IfNoneMatch: "*" } : undefined)
+            })
+          ),
+        body
+      )
+      const reported = digestsOf({
+        ChecksumCRC64NVME: headers["x-amz-checksum-crc64nvme"],
+        ChecksumCRC32C: headers["x-amz-checksum-crc32c"],
+        ChecksumType: headers["x-amz-checksum-type"]
+      })
+      const version = headers["x-amz-version-id"]
+      ours.made = { etag: headers["etag"], version: version === "null" ? undefined : version, digests: reported }
+      ours.unclear = false
+      return ours.made.etag ?? ""
+    })
+    /** Whether it is there all the same, after an answer that does not say so. */
+    const mayBe = (fault: Fault.Fault): Effect.Effect<string, Fault.Fault> =>
+      Effect.gen(function* () {
+        if (!fault.clear && sent >= length) ours.unclear = true
+        // Our own object of before, whose answer was lost, is in the way of the same one.
+        const inTheWay = ifNoneMatch && earlier && fault.status === 412
+        if (!ours.unclear || (fault.clear && !inTheWay)) return yield* fault
+        const found = yield* Effect.option(ours.find(false))
+        if (found._tag === "Some" && found.value._tag === "Ours") return ours.made?.etag ?? ""
+        // Whatever is still on its way is refused as this was.
+        if (inTheWay && found._tag === "Some") ours.unclear = false
+        return yield* fault
+      })
+    return Effect.mapError(
+      Effect.catch(put, (error): Effect.Effect<string, Fault.Fault | E> =>
+        error instanceof Fault.Fault ? mayBe(error) : Effect.fail(error)
+      ),
+      toStore(uri)
+    )
+  }
+
+  const inspect: Effect.Effect<Inspection, Fault.Fault> = Effect.suspend(() =>
+    !ours.possible
+      ? Effect.succeed<Inspection>({ _tag: "Ready" })
+      : Effect.flatMap(ours.find(false), (found): Effect.Effect<Inspection, Fault.Fault> => {
+          if (found._tag === "Ours") return Effect.succeed(found.inspection)
+          if (found._tag === "Other") return Effect.fail(other)
+          if (ours.made === undefined) return Effect.succeed({ _tag: "Ready" })
+          ours.made = undefined
+          return Effect.succeed({ _tag: "Absent" })
+        })
+  )
+
+  return {
+    ...common(setting, ours),
+    shape: "parts",
+    wanted: [proof.algorithm],
+    partDigests: [proof.algorithm],
+    limits: {
+      minBytes: 1,
+      maxBytes: setting.partBytes,
+      maxParts: 1,
+      preferredBytes: Math.max(1, content.size ?? 1),
+      inFlight: 1
+    },
+    begin: Effect.suspend(() =>
+      replaces(setting) && !ours.possible
+        ? Effect.fail(Fault.toStoreError(Fault.make("Conflict", there), uri))
+        : Effect.void
+    ),
+    writePart,
+    finish: ({ digests, size }) =>
+      Effect.sync(() => {
+        ours.claim = { size, digests: { ...ours.claim?.digests, ...digests }, parts: undefined }
+      }),
+    inspect: stored(inspect),
+    // What is there is replaced by the next one, unless that may only be the first.
+    recreate: Effect.suspend(() =>
+      ifNoneMatch
+        ? Effect.flatMap(ours.remove, (left) =>
+            left === "none" ? Effect.void : Effect.fail(Fault.toStoreError(Fault.make("Conflict", there), uri))
+          )
+        : Effect.void
+    ),
+    discard: ours.remove,
+    left: ours.left
+  }
+}
