@@ -17,6 +17,8 @@ export interface Bench {
   readonly sink: Sink
   /** The program that only sends, bundled into one file. */
   readonly pipeline: string
+  /** The program that writes to S3, bundled into one file. */
+  readonly s3: string
   readonly program: (name: "alone" | "many") => string
   /** A Python with openstacksdk, where there is one. */
   readonly python: string | undefined

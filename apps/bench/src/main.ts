@@ -17,10 +17,11 @@ import { limits } from "./sections/limits.ts"
 import { memory } from "./sections/memory.ts"
 import { real } from "./sections/real.ts"
 import { sending, tls } from "./sections/sending.ts"
+import { s3 } from "./sections/s3.ts"
 import { small, start } from "./sections/small.ts"
 import * as Sink from "./sink.ts"
 
-const sections = { sending, tls, digests, real, memory, limits, small, start }
+const sections = { sending, tls, digests, real, memory, limits, small, start, s3 }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -38,10 +39,13 @@ const program = (name: string) => fileURLToPath(new URL(`programs/${name}.js`, i
 
 /** Puts a program and all that it imports into one file, as a program that embeds a library is shipped. */
 const bundle = async (name: string, folder: string): Promise<string> => {
-  const built = await rolldown({ input: program(name), platform: "node", logLevel: "silent" })
-  await built.write({ dir: folder, format: "esm" })
+  // Beside it the thread's own program, where the file that starts it looks for it.
+  const digestWorker = fileURLToPath(new URL("../../../packages/node/dist/internal/digestWorker.js", import.meta.url))
+  const input = { [name]: program(name), digestWorker }
+  const built = await rolldown({ input, platform: "node", logLevel: "silent" })
+  await built.write({ dir: join(folder, name), format: "esm" })
   await built.close()
-  return join(folder, `${name}.js`)
+  return join(folder, name, `${name}.js`)
 }
 
 /** The testbed's environment has openstacksdk, where the testbed is installed. */
@@ -99,6 +103,7 @@ try {
     measure: compile(folder, "measure"),
     sink,
     pipeline: await bundle("pipeline", folder),
+    s3: await bundle("s3", folder),
     program,
     python,
     say
