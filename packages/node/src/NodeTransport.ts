@@ -18,7 +18,7 @@ import { type Request, type Response, Transport, TransportError } from "@headrac
 import type { Piece } from "./internal/bodyWriter.ts"
 import type { Route } from "./internal/connect.ts"
 import { Connections } from "./internal/connections.ts"
-import { type Exchange, exchange, failure, type Wire } from "./internal/exchange.ts"
+import { type Exchange, exchange, expectation, failure, type Wire } from "./internal/exchange.ts"
 import { Expectations } from "./internal/expectation.ts"
 import { http } from "./internal/http.ts"
 import { proxyFor } from "./internal/proxy.ts"
@@ -191,6 +191,7 @@ export const make = (options?: {
         const trailer = announced(request)
         if (trailer instanceof TransportError) return yield* trailer
         const { body, small } = framed(request)
+        const mayAsk = body !== undefined && !wire.expectations.isRefused(url.origin)
         const attempt = (expects: boolean) =>
           exchange(wire, {
             route,
@@ -198,20 +199,18 @@ export const make = (options?: {
             headers: {
               ...headers,
               ...framingHeaders(request.method, body, trailer),
-              ...(expects ? { Expect: "100-continue" } : undefined)
+              ...(expects ? expectation : undefined)
             },
             body,
             trailers: trailersOf(request),
             small,
             expects,
+            asks: mayAsk,
             stallMs: request.stallMs ?? defaultMs,
             answerMs: request.answerMs ?? defaultMs,
             onSent: request.onSent ?? (() => {})
           })
-        const expects =
-          body !== undefined &&
-          (body.length === undefined || body.length > smallBytes) &&
-          !wire.expectations.isRefused(url.origin)
+        const expects = mayAsk && (body.length === undefined || body.length > smallBytes)
         const answer = yield* attempt(expects)
         if (!expects || answer.status !== 417 || answer.bytesSent > 0) return answer
         // It does not know expectations at all (RFC 9110 §15.5.18); the body has not been touched.

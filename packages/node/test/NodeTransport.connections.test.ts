@@ -397,6 +397,151 @@ describe("Expect: 100-continue", () => {
   )
 })
 
+describe("bodies", () => {
+  /** Takes bodies; says 100 to those who ask. */
+  const welcoming = async (peer: Peer, onHead: (head: string, n: number) => void = () => {}) => {
+    for (let n = 1; ; n++) {
+      const head = await peer.head()
+      onHead(head, n)
+      const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)
+      if (/expect: 100-continue/i.test(head)) peer.write("HTTP/1.1 100 Continue\r\n\r\n")
+      await peer.body(length)
+      peer.answer(200, `${peer.number}.${n} ${length}`)
+    }
+  }
+
+  /** One body of so many MiB; what the server says of it, and how many bytes were handed to the socket. */
+  const put = (url: string, mebibytes = 2) =>
+    withBlocks((pool) =>
+      Effect.gen(function* () {
+        const transport = yield* Transport
+        let sent = 0
+        const answer = yield* Effect.scoped(
+          Effect.flatMap(
+            transport.send({
+              method: "PUT",
+              url,
+              headers: {},
+              body: {
+                _tag: "Blocks",
+                stream: makeBody(Array.from({ length: mebibytes }, () => MiB)),
+                length: mebibytes * MiB
+              },
+              stallMs: 5000,
+              onSent: (bytes) => {
+                sent += bytes
+              }
+            }),
+            (answer) => answer.text
+          )
+        )
+        assert.strictEqual(pool.stats().inUse, 0)
+        assert.strictEqual(sent, mebibytes * MiB)
+        return answer
+      })
+    )
+
+  it.live("share a connection at an origin that answers 100, the small ones among them", () =>
+    run(
+      Effect.gen(function* () {
+        const heads: Array<string> = []
+        const server = yield* serve((peer) => welcoming(peer, (head) => heads.push(head)))
+        const { url } = server
+        const answers = [yield* put(url), yield* put(url), yield* put(url, 1), yield* text({ url }), yield* put(url)]
+        assert.deepStrictEqual(
+          answers.map((answer) => answer.split(" ")[0]),
+          ["1.1", "1.2", "1.3", "1.4", "1.5"]
+        )
+        assert.deepStrictEqual(
+          heads.map((head) => /expect: 100-continue/i.test(head)),
+          [true, true, true, false, true]
+        )
+      })
+    )
+  )
+
+  it.live("go to a fresh one when the kept one is dead, and no byte is sent twice", () =>
+    run(
+      Effect.gen(function* () {
+        const server = yield* serve(async (peer) => {
+          if (peer.number > 1) return welcoming(peer)
+          await peer.head()
+          peer.write("HTTP/1.1 100 Continue\r\n\r\n")
+          await peer.body(2 * MiB)
+          peer.answer(200, "first")
+          // The next head is received, and the connection closed without a word.
+          await peer.head()
+          peer.socket.destroy()
+        })
+        assert.strictEqual(yield* put(server.url), "first")
+        assert.strictEqual(yield* put(server.url), `2.1 ${2 * MiB}`)
+        assert.strictEqual(server.peers[0]!.bytes, 0)
+        assert.strictEqual(server.peers.length, 2)
+      })
+    )
+  )
+
+  it.live("go to a fresh one when the kept one is silent, and nothing of them was sent there", () =>
+    run(
+      Effect.gen(function* () {
+        const server = yield* serve(async (peer) => {
+          if (peer.number > 1) return welcoming(peer)
+          await peer.head()
+          peer.write("HTTP/1.1 100 Continue\r\n\r\n")
+          await peer.body(2 * MiB)
+          peer.answer(200, "first")
+          await peer.head()
+        })
+        assert.strictEqual(yield* put(server.url), "first")
+        const at = performance.now()
+        assert.strictEqual(yield* put(server.url), `2.1 ${2 * MiB}`)
+        assert.isBelow(performance.now() - at, 3000)
+        assert.strictEqual(server.peers[0]!.bytes, 0)
+      })
+    )
+  )
+
+  it.live("have a connection each at an origin that has not answered 100", () =>
+    run(
+      Effect.gen(function* () {
+        const server = yield* serve(polite)
+        yield* put(server.url)
+        yield* put(server.url)
+        assert.strictEqual(server.peers.length, 2)
+      })
+    )
+  )
+
+  it.live("that are refused on a kept connection are not sent", () =>
+    run(
+      Effect.gen(function* () {
+        const server = yield* serve(async (peer) => {
+          await peer.head()
+          peer.write("HTTP/1.1 100 Continue\r\n\r\n")
+          await peer.body(2 * MiB)
+          peer.answer(200, "first")
+          await peer.head()
+          peer.answer(413, "no")
+        })
+        assert.strictEqual(yield* put(server.url), "first")
+        const transport = yield* Transport
+        const answer = yield* withBlocks(() =>
+          Effect.scoped(
+            transport.send({
+              method: "PUT",
+              url: server.url,
+              headers: {},
+              body: { _tag: "Blocks", stream: makeBody([MiB, MiB]), length: 2 * MiB }
+            })
+          )
+        )
+        assert.deepInclude(answer, { status: 413, early: true, bytesSent: 0 })
+        assert.strictEqual(server.peers.length, 1)
+      })
+    )
+  )
+})
+
 describe("time", () => {
   const put = (url: string, extra: Partial<Request>, mebibytes = 30) =>
     withBlocks((pool) =>

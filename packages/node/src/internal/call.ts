@@ -45,6 +45,8 @@ export class Call {
     this.#readBefore = socket.bytesRead
     const { headers, method, path } = options
     this.#request = http.request({ method, path, headers, createConnection: () => socket, setHost: false })
+    // Node sees what the header says of the connection, but forgets it where the header has `Expect`.
+    this.#request.shouldKeepAlive = true
     this.#request.once("response", (incoming) => {
       // Errors from now on are those of reading it; whoever reads finds them.
       incoming.on("error", () => {})

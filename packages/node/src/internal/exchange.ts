@@ -39,8 +39,13 @@ export interface Exchange<E, R> {
     | undefined
   /** Its values are fit to be sent. */
   readonly trailers: Trailers<E | TransportError, R>["values"]
-  /** May use a kept connection: it is sent once more if that turns out to be dead. */
+  /** May use any kept connection: it is sent once more if that turns out to be dead. */
   readonly small: boolean
+  /**
+   * May use a kept connection if the origin is known to answer 100: no byte of the body is sent before it has, so a dead
+   * connection costs none.
+   */
+  readonly asks: boolean
   /** Ask for `100 Continue` before the body is sent. */
   readonly expects: boolean
   readonly stallMs: number
@@ -62,7 +67,8 @@ const seconds = (ms: number) => `${Math.round(ms / 10) / 100} s`
 const run = <E, R>(
   wire: Wire,
   exchange: Exchange<E, R>,
-  call: Call
+  call: Call,
+  kept: boolean
 ): Effect.Effect<Response, TransportError | E, R | Scope.Scope> => {
   const { answerMs, body, expects, stallMs } = exchange
   const { url } = exchange.route
@@ -89,8 +95,9 @@ const run = <E, R>(
 
   /** `undefined` when the body may be sent. */
   const expectation = Effect.gen(function* () {
-    const found = yield* Effect.timeoutOption(call.continued, wire.expectations.waitMs(url.origin, stallMs))
+    const found = yield* Effect.timeoutOption(call.continued, wire.expectations.waitMs(url.origin, stallMs, kept))
     if (Option.isNone(found)) {
+      if (kept) return yield* lost("connect", new Error("the connection was kept, and is dead"))
       wire.expectations.unanswered(url.origin)
       return undefined
     }
@@ -156,13 +163,13 @@ export const exchange = <E, R>(
     ? `${route.url.origin}${route.url.pathname}${route.url.search}`
     : route.url.pathname + route.url.search
 
-  const open = (socket: Call["socket"]) =>
+  const open = (socket: Call["socket"], headers = options.headers) =>
     Effect.try({
       try: () =>
         new Call(socket, {
           method: options.method,
           path,
-          headers: options.headers,
+          headers,
           onFree: () => wire.connections.keep(key, socket)
         }),
       catch: (cause) => {
@@ -177,36 +184,44 @@ export const exchange = <E, R>(
         Effect.mapError(connect(route), ({ cause, message }) =>
           failure("ConnectionLost", "connect", 0, message, cause)
         ),
-        open
+        (socket) => open(socket)
       ),
       (call) => call.release,
       { interruptible: true }
     ),
-    (call) => run(wire, options, call)
+    (call) => run(wire, options, call, false)
   )
-  if (!options.small) return fresh
+
+  /** On a kept connection if there is one, and once more if that turns out to be dead. */
+  const kept = (asking: Exchange<E, R>) => {
+    const found = wire.connections.take(key)
+    if (found === undefined) return fresh
+    return Effect.flatMap(
+      Effect.acquireRelease(open(found.socket, asking.headers), (call) => call.release),
+      (call) =>
+        Effect.catchIf(
+          run(wire, asking, call, true),
+          // Nobody has answered a byte: the server had closed it before, or did so without looking.
+          (error) => error instanceof TransportError && error.reason._tag === "ConnectionLost" && !call.heard,
+          () => {
+            found.foundDead()
+            return fresh
+          }
+        )
+    )
+  }
 
   return Effect.suspend(() => {
+    if (!options.small) {
+      if (!options.asks || !wire.expectations.trusts(route.url.origin)) return fresh
+      return kept({ ...options, headers: { ...options.headers, ...expectation }, expects: true })
+    }
     const startedAt = performance.now()
-    const kept = wire.connections.take(key)
-    const first =
-      kept === undefined
-        ? fresh
-        : Effect.flatMap(
-            Effect.acquireRelease(open(kept.socket), (call) => call.release),
-            (call) =>
-              Effect.catchIf(
-                run(wire, options, call),
-                // Nobody has answered a byte: the server had closed it before, or did so without looking.
-                (error) => error instanceof TransportError && error.reason._tag === "ConnectionLost" && !call.heard,
-                () => {
-                  kept.foundDead()
-                  return fresh
-                }
-              )
-          )
-    return Effect.tap(first, () =>
+    return Effect.tap(kept(options), () =>
       Effect.sync(() => wire.expectations.controlCall(route.url.origin, performance.now() - startedAt))
     )
   })
 }
+
+/** Asks for `100 Continue` before the body is sent. */
+export const expectation = { Expect: "100-continue" }

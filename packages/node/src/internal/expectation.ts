@@ -35,6 +35,11 @@ export class Expectations {
     this.#of(origin).continues = true
   }
 
+  /** Whether the origin has answered 100 to the last request that asked for it. */
+  trusts(origin: string): boolean {
+    return this.#of(origin).continues
+  }
+
   /** Said when the wait was in vain. */
   unanswered(origin: string): void {
     this.#of(origin).continues = false
@@ -49,9 +54,10 @@ export class Expectations {
     return this.#of(origin).refuses
   }
 
-  waitMs(origin: string, stallMs: number): number {
+  /** On a kept connection silence says first of all that it is dead. */
+  waitMs(origin: string, stallMs: number, kept: boolean): number {
     const { continues, controlMs } = this.#of(origin)
-    if (continues) return Math.min(trustedMs, stallMs)
+    if (continues) return Math.min(kept ? mostMs : trustedMs, stallMs)
     return controlMs === undefined ? mostMs : Math.min(mostMs, Math.max(leastMs, 4 * controlMs))
   }
 }
