@@ -27,6 +27,8 @@ export type ProxyFault =
   | { readonly type: "stallRequest"; readonly afterBytes: number; readonly ms?: number }
   /** The request moves no faster than this. */
   | { readonly type: "slowRequest"; readonly bytesPerSecond: number }
+  /** One bit of a body byte, counted from 0, is another one when it goes on. */
+  | { readonly type: "corruptRequest"; readonly atByte: number }
   /** The server answers, and the client never sees it. */
   | { readonly type: "dropAnswer"; readonly how: "reset" | "close" | "hang" }
   /** The server answers, and the client sees something else, as from a gateway: no request id. */
@@ -85,7 +87,12 @@ export interface Options {
   /** Speaks TLS to the client; to the server it does not. */
   readonly tls?: { readonly key: string; readonly cert: string }
   /** Which requests faults are for. Default: `PUT` to a path that ends in `/file`. */
-  readonly match?: (request: { readonly method: string; readonly path: string }) => boolean
+  readonly match?: (request: {
+    readonly method: string
+    readonly path: string
+    /** Names in lower case. */
+    readonly headers: Readonly<Record<string, string>>
+  }) => boolean
   /** What is done to those, in order; what comes after passes. */
   readonly faults?: ReadonlyArray<ProxyFault>
 }
@@ -174,6 +181,16 @@ const strikeAnswer = async (pair: Pair): Promise<void> => {
   if (fault.type === "stallAnswer") await pause(pair, fault.ms)
 }
 
+/** The bytes, but for a bit that a fault asks to be another one. */
+const corrupted = (fault: ProxyFault, bytes: Buffer, moved: number): Buffer => {
+  if (fault.type !== "corruptRequest") return bytes
+  const at = fault.atByte - moved
+  if (at < 0 || at >= bytes.length) return bytes
+  const others = Buffer.from(bytes)
+  others[at]! ^= 1
+  return others
+}
+
 /** Moves a run of payload on, and strikes where a fault asks for it. */
 const movePayload = async (
   pair: Pair,
@@ -185,9 +202,10 @@ const movePayload = async (
 ): Promise<void> => {
   const request = pair.request
   const moved = request?.[count] ?? 0
+  const payload = count === "sent" ? corrupted(pair.fault, bytes, moved) : bytes
   const cutAt = strikeAt === undefined || pair.struck ? Number.POSITIVE_INFINITY : strikeAt - moved
-  const first = bytes.subarray(0, cutAt)
-  const rest = bytes.subarray(first.length)
+  const first = payload.subarray(0, cutAt)
+  const rest = payload.subarray(first.length)
   if (first.length > 0) await to.write(first)
   if (request !== undefined) request[count] += first.length
   if (cutAt <= bytes.length && !pair.struck) {
@@ -212,7 +230,7 @@ const makeTakers = (options: Options, faults: Array<ProxyFault>, requests: Array
   const match = options.match ?? (({ method, path }) => method === "PUT" && /\/file(\?|$)/.test(path))
   return (pair: Pair, segment: Segment, connection: number): void => {
     const head = segment.head!
-    pair.fault = match({ method: head.method, path: head.target })
+    pair.fault = match({ method: head.method, path: head.target, headers: head.headers })
       ? (faults.shift() ?? { type: "none" })
       : { type: "none" }
     pair.struck = false

@@ -76,6 +76,20 @@ describe.each(manners)("a proxy before a Glance behind $manner", ({ manner }) =>
     }
   })
 
+  it("changes one bit of exactly the byte that was asked for", async () => {
+    for (const framing of ["length", "chunked"] as const) {
+      const at = 1_000_001
+      const { id, put, site } = await start({ type: "corruptRequest", atByte: at })
+      const body = noise(3 * MiB)
+      const outcome = await put(id, body, { framing })
+      assert.strictEqual(outcome.status, 204)
+      outcome.socket.destroy()
+      const expected = Buffer.from(body)
+      expected[at]! ^= 1
+      assert.strictEqual(site.glance.images.get(id)?.hashValue, sha512(expected))
+    }
+  })
+
   it("refuses before a byte", async () => {
     const { id, put, site } = await start({ type: "refuse" })
     const outcome = await put(id, noise(100))

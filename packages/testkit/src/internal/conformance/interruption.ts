@@ -1,0 +1,153 @@
+/**
+ * Interruption: at any step of a session, and of whole transfers at moments that nobody has chosen.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type { Session } from "@headrace/core/Store"
+import { noise, numbers } from "./bytes.ts"
+import { at, type Draft } from "./draft.ts"
+import * as Engine from "./engine.ts"
+import * as Feed from "./feed.ts"
+import { blockBytes, type Lab } from "./lab.ts"
+
+const promptly = "an interrupted step ends at once: a person who has pressed Ctrl-C waits for it"
+
+/** Milliseconds that a step may take to end when it is interrupted; all of the tidying up has five seconds. */
+const promptMs = 2000
+
+const bytes = noise(4 * blockBytes, 50)
+
+/** Interrupts a step that runs, and sees that it ends. `free` lets one go on that does not. */
+const interrupted = <R, E, R2>(
+  lab: Lab<R>,
+  what: string,
+  step: Effect.Effect<unknown, E, R2>,
+  wait: Effect.Effect<unknown>,
+  free: Effect.Effect<unknown> = Effect.void
+) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkDetach(step, { startImmediately: true })
+    yield* wait
+    yield* Effect.onError(
+      lab.within(`${what}, when it is interrupted,`, Fiber.interrupt(fiber), promptMs),
+      () => free
+    ).pipe(Effect.catch((violation) => lab.fail(promptly, violation.found)))
+  })
+
+/** After whatever was interrupted, nothing may be left. */
+const tidied = <R>(lab: Lab<R>, key: string, session: Session, step: string) =>
+  Effect.gen(function* () {
+    yield* lab.noBlocks("a step that is interrupted gives its blocks back", `after ${step} was interrupted`)
+    const contract = `after ${step} was interrupted, discard leaves nothing`
+    const left = yield* lab.ok("discard", contract, session.discard)
+    // Who cannot know says so, and is believed.
+    if (left.startsWith("unknown ")) return
+    yield* lab.check(left === "none", contract, `it says that "${left}" is left`)
+    yield* lab.nothing(key, contract)
+  })
+
+export const write: Draft = {
+  name: "stops in the middle of a body",
+  needs: [],
+  see: at("WholeSession.write; docs/failures.md, Interruption"),
+  run: (lab) =>
+    Effect.gen(function* () {
+      const key = lab.key()
+      const session = yield* lab.open(key, lab.content(bytes))
+      yield* lab.ok("begin", "a session begins", session.begin)
+      const memory = yield* Feed.share(lab)
+      const reached = yield* Deferred.make<void>()
+      const free = yield* Deferred.make<void>()
+      const before = (position: number) =>
+        position < 2 * blockBytes
+          ? Effect.void
+          : Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(free))
+      const step =
+        session.shape === "whole"
+          ? session.write(Feed.make(memory, bytes, { before }).body)
+          : Feed.writePart(session, memory, bytes, { number: 1, offset: 0 }, { before })
+      const wait = lab.within("taking the first two blocks of a body", Deferred.await(reached))
+      yield* interrupted(lab, "a write", step, Effect.ignore(wait), Deferred.succeed(free, undefined))
+      yield* tidied(lab, key, session, "a write")
+    })
+}
+
+export const steps: Draft = {
+  name: "stops in begin, in inspect and in finish",
+  needs: [],
+  see: at("SessionBase; docs/failures.md, Interruption"),
+  run: (lab) =>
+    Effect.gen(function* () {
+      const next = numbers(lab.options.seed ?? 1)
+      for (const step of ["begin", "inspect", "finish"] as const) {
+        if (step === "finish" && !lab.isParts) continue
+        for (const ms of [0, 1, 1 + next(10)]) {
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const key = lab.key(`${step}-${ms}`)
+              const session = yield* lab.open(key, lab.content(bytes))
+              const memory = yield* Feed.share(lab)
+              const wait = ms === 0 ? Effect.void : Effect.sleep(ms)
+              if (step !== "begin") yield* lab.ok("begin", "a session begins", session.begin)
+              if (step === "begin") yield* interrupted(lab, "begin", session.begin, wait)
+              if (step === "inspect") yield* interrupted(lab, "inspect", session.inspect, wait)
+              if (step === "finish" && session.shape === "parts") {
+                const parts = yield* Effect.forEach(Feed.pieces(bytes, lab.partBytes), (piece) =>
+                  lab.ok("a part", "a part is taken", Feed.writePart(session, memory, piece.bytes, piece))
+                )
+                const all = parts.map(({ part }) => part)
+                yield* interrupted(lab, "finish", Feed.finish(session, bytes, all), wait)
+              }
+              yield* tidied(lab, key, session, step)
+            })
+          )
+        }
+      }
+    })
+}
+
+/** How many transfers are interrupted. */
+const times = 24
+
+export const random: Draft = {
+  name: "leaves nothing of transfers that are interrupted at random moments",
+  needs: [],
+  see: "docs/failures.md, Interruption",
+  run: (lab) =>
+    Effect.gen(function* () {
+      const seed = lab.options.seed ?? 1
+      const next = numbers(seed)
+      const body = noise(lab.isParts ? 3 * lab.partBytes + 99 : 4 * blockBytes, 51)
+      const startedAt = performance.now()
+      const whole = lab.key("whole")
+      yield* Engine.proven(
+        lab,
+        yield* Engine.transfer(lab, whole, body),
+        whole,
+        body,
+        "a transfer that nobody disturbs succeeds"
+      )
+      const tookMs = performance.now() - startedAt
+      for (let time = 0; time < times; time++) {
+        const ms = (next(1000) / 1000) * tookMs * 1.2
+        const key = lab.key(`cut-${time}`)
+        const outcome = yield* Engine.transfer(lab, key, body, { cancelled: Effect.sleep(ms) })
+        yield* Effect.mapError(Engine.honest(lab, outcome, key, body), (violation) =>
+          Object.assign(violation, {
+            message: `${violation.message}\n  (interrupted after ${ms.toFixed(1)} ms, number ${time} of seed ${seed})`
+          })
+        )
+        const end = outcome.receipt?.destinations[0]
+        if (end?.status !== "cancelled" || end.error === undefined) continue
+        const { left } = end.error
+        yield* lab.check(
+          left === "none" || left.startsWith("unknown "),
+          "a transfer that is interrupted deletes what it made",
+          `it says that "${left}" is left (interrupted after ${ms.toFixed(1)} ms, number ${time} of seed ${seed})`
+        )
+      }
+    })
+}
+
+export const all: ReadonlyArray<Draft> = [write, steps, random]
