@@ -55,7 +55,7 @@ const wrapped = <R>(lab: Lab<R>, store: Store<R>, isDead: () => boolean): Store<
       })
   })
 
-/** Runs a transfer with a scenario's pool, and sees that it gives back all memory. */
+/** Runs a transfer with a pool of its own, and sees that it gives back all memory. */
 export const transfer = <R>(
   lab: Lab<R>,
   key: string,
@@ -66,6 +66,7 @@ export const transfer = <R>(
     const events: Array<unknown> = []
     let receipt: Receipt | undefined
     let isDead = false
+    const pool = lab.newPool()
     const store = wrapped(lab, lab.store(key, how.address ?? lab.address), () => isDead)
     const run = Transfer.run<never, R>({
       source: how.source ?? sourceOf(bytes),
@@ -81,7 +82,7 @@ export const transfer = <R>(
           if (event.type === "receipt") receipt = event
         })
     }).pipe(
-      Effect.provideService(BlockPool, lab.pool),
+      Effect.provideService(BlockPool, pool),
       Effect.provideService(UploadJournal, how.journal),
       how.bandwidth === undefined ? (same) => same : Effect.provideService(Bandwidth.Root, how.bandwidth)
     ) as Effect.Effect<Receipt, Transfer.TransferError, R>
@@ -98,7 +99,7 @@ export const transfer = <R>(
       how.cancelled === undefined ? both : Effect.raceFirst(both, Effect.as(how.cancelled, undefined)),
       8 * lab.patienceMs
     )
-    const { inUse, reserved, waiters } = lab.pool.stats()
+    const { inUse, reserved, waiters } = pool.stats()
     yield* lab.check(
       inUse === 0 && reserved === 0 && waiters === 0,
       "when a transfer has ended all memory is free again",

@@ -57,9 +57,13 @@ export class Lab<R> {
     this.see = see
     this.patienceMs = options.patienceMs ?? 5000
     this.partBytes = options.partBytes ?? Math.max(blockBytes, options.capabilities.parts?.minBytes ?? 1)
+    this.pool = this.newPool()
+  }
+
+  newPool(): BlockPool["Service"] {
     // A part that is collected, and what the engine has besides.
     const blocks = Math.max(64, 3 * Math.ceil(this.partBytes / blockBytes))
-    this.pool = makeUnsafe({ bytes: blocks * blockBytes, blockBytes })
+    return makeUnsafe({ bytes: blocks * blockBytes, blockBytes })
   }
 
   get isParts(): boolean {

@@ -90,27 +90,48 @@ export const discards: Draft = {
     )
 }
 
+export const takesNone: Draft = {
+  name: "takes nobody else's object for its own",
+  needs: [put],
+  see: at("SessionBase.inspect; docs/write-a-store.md, section 3"),
+  run: (lab) =>
+    Effect.gen(function* () {
+      const key = lab.key()
+      yield* lab.put(key, old)
+      const session = yield* lab.open(key, lab.content(bytes))
+      for (const when of ["before begin", "after begin"]) {
+        if (when === "after begin") yield* lab.within("begin", session.begin)
+        const found = yield* lab.within("inspect", session.inspect)
+        yield* lab.check(
+          !(Exit.isSuccess(found) && found.value._tag === "Stored"),
+          "inspect says Stored only of what this session has put there",
+          `${when} it says Stored of an object that was there before`
+        )
+      }
+      yield* lab.ok("discard", tidies, session.discard)
+    })
+}
+
 export const leavesOld: Draft = {
   name: "leaves what was there before",
   needs: [put],
   see: at("SessionBase.discard; docs/architecture.md: what we were given we leave"),
   run: (lab) =>
     Effect.gen(function* () {
-      const key = lab.key()
-      yield* lab.put(key, old)
-      const session = yield* lab.open(key, lab.content(bytes))
-      const begun = yield* lab.within("begin", session.begin)
-      const found = yield* lab.within("inspect", session.inspect)
-      yield* lab.check(
-        !(Exit.isSuccess(found) && found.value._tag === "Stored"),
-        "inspect says Stored only of what this session has put there",
-        "of an object that was there before it says Stored"
-      )
-      const contract = "an object that was there before is not deleted by a session that has written nothing"
-      if (Exit.isSuccess(begun))
+      for (const stage of ["open", "begun"]) {
+        const key = lab.key()
+        yield* lab.put(key, old)
+        const session = yield* lab.open(key, lab.content(bytes))
+        // One that replaces nothing may refuse to begin.
+        if (stage === "begun") yield* lab.within("begin", session.begin)
         yield* lab.holds(key, old, "an object that is there stays until another takes its place")
-      yield* lab.ok("discard", tidies, session.discard)
-      yield* lab.holds(key, old, contract)
+        yield* lab.ok("discard", tidies, session.discard)
+        yield* lab.holds(
+          key,
+          old,
+          "an object that was there before is not deleted by a session that has written nothing"
+        )
+      }
     })
 }
 
@@ -135,4 +156,4 @@ export const leavesOthers: Draft = {
     })
 }
 
-export const all: ReadonlyArray<Draft> = [freshLook, beginTwice, discards, leavesOld, leavesOthers]
+export const all: ReadonlyArray<Draft> = [freshLook, beginTwice, discards, takesNone, leavesOld, leavesOthers]

@@ -12,6 +12,9 @@ import * as Proxied from "./proxied.ts"
 
 const see = "docs/failures.md; docs/write-a-store.md, section 5"
 
+/** Most of the time is waiting. */
+const together = { discard: true, concurrency: "unbounded" } as const
+
 const options = { stallMs: 500, answerMs: 1500, retries: 3 }
 
 const bytesOf = <R>(lab: Lab<R>) => noise(lab.isParts ? 2 * Proxied.bodyBytes(lab) + 77 : Proxied.bodyBytes(lab), 80)
@@ -50,13 +53,22 @@ export const reset: Draft = {
   run: (lab) =>
     Effect.gen(function* () {
       const size = Proxied.bodyBytes(lab)
-      yield* survives(lab, "a connection that was reset before a byte", { type: "refuse" })
-      for (const afterBytes of [0, 1, Math.floor(size / 2), size - 1]) {
-        const what = `a connection that was reset at byte ${afterBytes} of ${size}`
-        yield* survives(lab, what, { type: "cutRequest", afterBytes, how: "reset" })
-      }
-      const half = { type: "cutRequest", afterBytes: Math.floor(size / 2), how: "close" } as const
-      yield* survives(lab, "a connection that was closed in the middle", half)
+      const cuts = [0, 1, Math.floor(size / 2), size - 1].map((afterBytes) => ({ afterBytes, how: "reset" }) as const)
+      const faults: ReadonlyArray<readonly [string, ProxyFault]> = [
+        ["a connection that was reset before a byte", { type: "refuse" }],
+        ...cuts.map(
+          (cut) =>
+            [
+              `a connection that was reset at byte ${cut.afterBytes} of ${size}`,
+              { type: "cutRequest", ...cut }
+            ] as const
+        ),
+        [
+          "a connection that was closed in the middle",
+          { type: "cutRequest", afterBytes: Math.floor(size / 2), how: "close" }
+        ]
+      ]
+      yield* Effect.forEach(faults, ([what, fault]) => survives(lab, what, fault), together)
     })
 }
 
@@ -78,8 +90,11 @@ export const gateway: Draft = {
   run: (lab) =>
     Effect.gen(function* () {
       const afterBytes = Math.floor(Proxied.bodyBytes(lab) / 2)
-      yield* survives(lab, "a 502 in the middle of a body", { type: "answerEarly", afterBytes, status: 502 })
-      yield* survives(lab, "a 503 in the place of the answer", { type: "replaceAnswer", status: 503 })
+      const faults: ReadonlyArray<readonly [string, ProxyFault]> = [
+        ["a 502 in the middle of a body", { type: "answerEarly", afterBytes, status: 502 }],
+        ["a 503 in the place of the answer", { type: "replaceAnswer", status: 503 }]
+      ]
+      yield* Effect.forEach(faults, ([what, fault]) => survives(lab, what, fault), together)
     })
 }
 
@@ -111,7 +126,7 @@ export const lost: Draft = {
     Effect.forEach(
       ["reset", "close", "hang"] as const,
       (how) => survives(lab, `the loss of the answer to a body (${how})`, { type: "dropAnswer", how }),
-      { discard: true }
+      together
     )
 }
 
@@ -129,7 +144,7 @@ export const lostFinish: Draft = {
           fault,
           lab.options.service!.isFinish
         ),
-      { discard: true }
+      together
     )
 }
 
