@@ -175,6 +175,22 @@ describe("after an unclear end", () => {
       calls: ["begin", "write", "recreate", "write", "inspect"]
     },
     {
+      name: "an object of ours that stays busy with an earlier body, and refuses another, is made anew",
+      steps: [
+        { failAfter: 100_000, reason: "ConnectionLost", retryable: true },
+        { failAfter: 0, reason: "Conflict", leaves: "Busy" }
+      ],
+      calls: ["begin", "write", "inspect", "write", "recreate", "write", "inspect"]
+    },
+    {
+      name: "a given object that stays busy with another's body is left, and said",
+      given: true,
+      steps: [{ failAfter: 0, reason: "Conflict", leaves: "Busy" }],
+      calls: ["begin", "write", "discard"],
+      reason: "Conflict",
+      left: "busy object given"
+    },
+    {
       name: "a spoiled object is made anew",
       steps: [{ failAfter: 100_000, reason: "ConnectionLost", retryable: true, leaves: "Spoiled" }],
       calls: ["begin", "write", "inspect", "recreate", "write", "inspect"]

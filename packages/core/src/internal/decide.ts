@@ -39,6 +39,7 @@ export const decide = (input: {
     const failed =
       problem ?? Problem.make("Rejected", "the store took the body, but does not hold it", { retryable: true })
     const retryable = failed.retryable && input.replayable
+    const inTheWay = problem?.reason === "Conflict" || problem?.reason === "Gone"
     const giveUp = (p: Problem.Problem = failed, keep = false, object?: StoredObject): Next => ({
       _tag: "GiveUp",
       problem: p,
@@ -86,7 +87,7 @@ export const decide = (input: {
       }
       case "Ready":
         // After a 409 or 410 the object is free again: whoever was in the way has gone.
-        if (problem?.reason === "Conflict" || problem?.reason === "Gone") {
+        if (inTheWay) {
           return input.replayable
             ? { _tag: "Again", problem: { ...problem, retryable: true }, recreate: false }
             : giveUp()
@@ -114,7 +115,11 @@ export const decide = (input: {
           ...failed,
           message: `${failed.message}; ${found.what} for more than ${Math.round(answerMs / 1000)} s`
         }
-        return owned ? again(true, stuck) : giveUp(stuck)
+        if (!owned) return giveUp(stuck)
+        // An earlier body of ours is in the way, and may stay there for long; giving up would delete the object too.
+        return inTheWay && input.replayable
+          ? { _tag: "Again", problem: { ...stuck, retryable: true }, recreate: true }
+          : again(true, stuck)
       }
     }
   })
