@@ -100,7 +100,7 @@ export const inMemory: ReadonlyArray<Broken> = [
     fault: "takes a part of the name for a query",
     shape: "whole",
     caughtBy: "takes keys as they are",
-    says: /exactly the key that it was given, here ".*what\?is#this"\n {2}but there is no object/,
+    says: /byte for byte\n {2}but the receipt says "verified", and there is no object/,
     breaks: (store, memory) =>
       store.uri.includes("?") ? memory.object(keyOf(store).slice(0, keyOf(store).indexOf("?"))) : store
   },

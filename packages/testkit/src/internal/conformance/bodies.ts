@@ -9,6 +9,7 @@ import * as Cause from "effect/Cause"
 import * as SourceError from "@headrace/core/SourceError"
 import { difference, digestsOf, noise } from "./bytes.ts"
 import { at, checksPart, checksWhole, type Draft, keys, noSize, parts } from "./draft.ts"
+import * as Engine from "./engine.ts"
 import * as Feed from "./feed.ts"
 import { asParts, blockBytes, wordsOf } from "./lab.ts"
 import type { Options } from "./model.ts"
@@ -123,10 +124,14 @@ export const names: Draft = {
         key: lab.key(name),
         bytes: noise(3000 + index, 77 + index)
       }))
-      yield* Effect.forEach(all, ({ bytes, key }) => Effect.scoped(Feed.store(lab, key, bytes)), {
-        discard: true,
-        concurrency: 3
-      })
+      yield* Effect.forEach(
+        all,
+        ({ bytes, key }) =>
+          Effect.flatMap(Engine.transfer(lab, key, bytes), (outcome) =>
+            Engine.proven(lab, outcome, key, bytes, `an object may be called ${JSON.stringify(key)}`)
+          ),
+        { discard: true, concurrency: 3 }
+      )
       for (const { bytes, key } of all) {
         yield* lab.holds(key, bytes, `an object has exactly the key that it was given, here ${JSON.stringify(key)}`)
       }
