@@ -12,6 +12,7 @@ import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Bodies from "./internal/conformance/bodies.ts"
+import * as Digests from "./internal/conformance/digests.ts"
 import type { Draft } from "./internal/conformance/draft.ts"
 import * as Interruption from "./internal/conformance/interruption.ts"
 import { Lab, wordsOf } from "./internal/conformance/lab.ts"
@@ -72,6 +73,7 @@ export {
 
 const drafts: ReadonlyArray<Draft> = [
   ...Bodies.all,
+  ...Digests.all,
   ...Memory.all,
   ...Objects.all,
   ...Interruption.all,

@@ -55,6 +55,29 @@ const careless = <E, R>(body: Body<E, R>, stream: Stream.Stream<Block, E, R> = b
 
 const join = (chunks: ReadonlyArray<Uint8Array>) => new Uint8Array(Buffer.concat(chunks))
 
+/** The scenario for stores whose credentials end. */
+export const credentials = "goes on when its credentials end in the middle"
+
+/** A store that asks for a token with each part, and gets a new one when it is refused, or does not. */
+export const withToken = (renews: boolean) => {
+  let valid = 1
+  const breaks = parts((session) => {
+    let token = valid
+    return {
+      writePart: (part) =>
+        Effect.suspend(() => {
+          if (token === valid) return session.writePart(part)
+          if (renews) token = valid
+          const message = "the token has ended"
+          return Effect.fail(
+            StoreError.make("Unauthorized", { uri: "memory:", message, status: 401, retryable: renews })
+          )
+        })
+    }
+  })
+  return { breaks, expireCredentials: Effect.sync(() => ++valid) }
+}
+
 export const inMemory: ReadonlyArray<Broken> = [
   {
     fault: "claims what it cannot",

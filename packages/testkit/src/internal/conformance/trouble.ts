@@ -136,11 +136,14 @@ export const lostFinish: Draft = {
   see,
   run: (lab) =>
     Effect.forEach(
-      [{ type: "dropAnswer", how: "reset" }, { type: "refuse" }] as const,
+      [
+        { type: "dropAnswer", how: "reset" },
+        { type: "answerEarly", afterBytes: 0, status: 503 }
+      ] as const,
       (fault) =>
         survives(
           lab,
-          fault.type === "refuse" ? "a finish that never arrived" : "the loss of the answer to finish",
+          fault.type === "dropAnswer" ? "the loss of the answer to finish" : "a finish that a gateway has refused",
           fault,
           lab.options.service!.isFinish
         ),

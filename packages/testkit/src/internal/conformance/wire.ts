@@ -141,12 +141,8 @@ export const cutReading: Draft = {
     Effect.gen(function* () {
       const key = lab.key()
       const bytes = noise(2 * Proxied.bodyBytes(lab), 71)
-      const cut: ProxyFault = { type: "cutAnswer", afterBytes: bytes.byteLength / 2, how: "close" }
-      const { address } = yield* Proxied.start(
-        lab,
-        Array.from({ length: 10 }, () => cut),
-        ({ method }) => method === "GET"
-      )
+      const cut: ProxyFault = { type: "cutAnswer", afterBytes: Math.floor(bytes.byteLength / 5), how: "close" }
+      const { address } = yield* Proxied.start(lab, [cut, cut, cut], ({ method }) => method === "GET")
       const session = yield* lab.open(key, lab.content(bytes), address)
       yield* lab.ok("begin", "a session begins", session.begin)
       const memory = yield* Feed.share(lab)
