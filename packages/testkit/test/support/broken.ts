@@ -392,12 +392,60 @@ export const inMemory: ReadonlyArray<Broken> = [
   {
     fault: "cannot be interrupted while it begins",
     shape: "whole",
-    caughtBy: "stops in begin, in inspect and in finish",
-    says: /begin, when it is interrupted, has not ended within 2000 ms/,
+    caughtBy: "stops in begin",
+    says: /Ctrl-C[\s\S]*begin, when it is interrupted, has not ended within 2000 ms/,
     alone: true,
     breaks: whole((session) => ({
       begin: Effect.andThen(Effect.uninterruptible(Effect.sleep(3000)), session.begin)
     }))
+  },
+  {
+    fault: "forgets what it made when its beginning is interrupted",
+    shape: "parts",
+    caughtBy: "stops in begin",
+    says: /after begin was interrupted, discard leaves nothing\n {2}but the service has 1 unfinished upload of it/,
+    alone: true,
+    breaks: parts((session, key, memory) => ({
+      begin: Effect.andThen(
+        Effect.onInterrupt(Effect.sleep(30), () =>
+          Effect.sync(() => memory.uploads.set(`${key}-lost`, { key, startedAt: 0, parts: new Map() }))
+        ),
+        session.begin
+      )
+    }))
+  },
+  {
+    fault: "cannot be interrupted while it looks",
+    shape: "whole",
+    caughtBy: "stops in inspect",
+    says: /inspect, when it is interrupted, has not ended within 2000 ms/,
+    alone: true,
+    breaks: whole((session) => ({
+      inspect: Effect.andThen(Effect.uninterruptible(Effect.sleep(3000)), session.inspect)
+    }))
+  },
+  {
+    fault: "does not delete an object whose finish was interrupted",
+    shape: "parts",
+    caughtBy: "stops in finish",
+    says: /after finish was interrupted, discard leaves nothing\n {2}but the service holds an object of 262144 bytes/,
+    alone: true,
+    breaks: parts((session, key, memory) => {
+      let bytes: Uint8Array | undefined
+      return {
+        finish: (object) =>
+          Effect.andThen(
+            Effect.andThen(session.finish(object), () => {
+              bytes = memory.objects.get(key)
+              return Effect.void
+            }),
+            Effect.sleep(30)
+          ),
+        discard: Effect.tap(session.discard, () =>
+          Effect.sync(() => bytes === undefined || memory.objects.set(key, bytes))
+        )
+      }
+    })
   },
   {
     fault: "says that nothing is left of what was interrupted",

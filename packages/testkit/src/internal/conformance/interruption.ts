@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Bandwidth from "@headrace/core/Bandwidth"
 import type { Session } from "@headrace/core/Store"
 import { noise, numbers } from "./bytes.ts"
-import { at, type Draft } from "./draft.ts"
+import { at, type Draft, parts } from "./draft.ts"
 import * as Engine from "./engine.ts"
 import * as Feed from "./feed.ts"
 import { blockBytes, type Lab } from "./lab.ts"
@@ -74,39 +74,38 @@ export const write: Draft = {
     })
 }
 
-export const steps: Draft = {
-  name: "stops in begin, in inspect and in finish",
-  needs: [],
-  see: at("SessionBase; docs/failures.md, Interruption"),
+/** Milliseconds after which a step is interrupted; one of them is another in each run with another seed. */
+const moments = (next: (below: number) => number): ReadonlyArray<number> => [0, 1, 1 + next(10)]
+
+const inStep = (step: "begin" | "inspect" | "finish"): Draft => ({
+  name: `stops in ${step}`,
+  needs: step === "finish" ? [parts] : [],
+  see: at(`${step === "finish" ? "PartsSession" : "SessionBase"}.${step}; docs/failures.md, Interruption`),
   run: (lab) =>
-    Effect.gen(function* () {
-      const next = numbers(lab.options.seed ?? 1)
-      for (const step of ["begin", "inspect", "finish"] as const) {
-        if (step === "finish" && !lab.isParts) continue
-        for (const ms of [0, 1, 1 + next(10)]) {
-          yield* Effect.scoped(
-            Effect.gen(function* () {
-              const key = lab.key(`${step}-${ms}`)
-              const session = yield* lab.open(key, lab.content(bytes))
+    Effect.forEach(
+      moments(numbers(lab.options.seed ?? 1)),
+      (ms) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const key = lab.key(`${step}-${ms}`)
+            const session = yield* lab.open(key, lab.content(bytes))
+            const wait = ms === 0 ? Effect.void : Effect.sleep(ms)
+            if (step !== "begin") yield* lab.ok("begin", "a session begins", session.begin)
+            if (step !== "finish") yield* interrupted(lab, step, session[step], wait)
+            else if (session.shape === "parts") {
               const memory = yield* Feed.share(lab)
-              const wait = ms === 0 ? Effect.void : Effect.sleep(ms)
-              if (step !== "begin") yield* lab.ok("begin", "a session begins", session.begin)
-              if (step === "begin") yield* interrupted(lab, "begin", session.begin, wait)
-              if (step === "inspect") yield* interrupted(lab, "inspect", session.inspect, wait)
-              if (step === "finish" && session.shape === "parts") {
-                const parts = yield* Effect.forEach(Feed.pieces(bytes, lab.partBytes), (piece) =>
-                  lab.ok("a part", "a part is taken", Feed.writePart(session, memory, piece.bytes, piece))
-                )
-                const all = parts.map(({ part }) => part)
-                yield* interrupted(lab, "finish", Feed.finish(session, bytes, all), wait)
-              }
-              yield* tidied(lab, key, session, step)
-            })
-          )
-        }
-      }
-    })
-}
+              const sent = yield* Effect.forEach(Feed.pieces(bytes, lab.partBytes), (piece) =>
+                lab.ok("a part", "a part is taken", Feed.writePart(session, memory, piece.bytes, piece))
+              )
+              const all = sent.map(({ part }) => part)
+              yield* interrupted(lab, "finish", Feed.finish(session, bytes, all), wait)
+            }
+            yield* tidied(lab, key, session, step)
+          })
+        ),
+      { discard: true }
+    )
+})
 
 /** How many transfers are interrupted. */
 const times = 24
@@ -158,4 +157,4 @@ export const random: Draft = {
     })
 }
 
-export const all: ReadonlyArray<Draft> = [write, steps, random]
+export const all: ReadonlyArray<Draft> = [write, inStep("begin"), inStep("inspect"), inStep("finish"), random]
