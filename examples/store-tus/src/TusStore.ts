@@ -9,6 +9,7 @@ import * as Blocks from "@headrace/core/Blocks"
 import type { Capabilities, Content, Inspection, PartLimits, PartsSession, Store } from "@headrace/core/Store"
 import { Transport } from "@headrace/core/Transport"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as Api from "./internal/api.ts"
 
@@ -73,6 +74,16 @@ export const upload = (options: Options): Store<Transport, PartsSession> => {
   }
 }
 
+/** Milliseconds that somebody who interrupts waits for an answer: what was made and is not known can be deleted by nobody. */
+const knownMs = 1000
+
+const known = <A, E>(step: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.flatMap(Effect.forkDetach(step, { startImmediately: true }), (fiber) =>
+    Effect.onInterrupt(Fiber.join(fiber), () =>
+      Effect.andThen(Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), knownMs), Fiber.interrupt(fiber))
+    )
+  )
+
 const session = (tus: Api.Api, content: Content): PartsSession => {
   const { uri } = tus
   let url: string | undefined
@@ -83,7 +94,7 @@ const session = (tus: Api.Api, content: Content): PartsSession => {
 
   const begin = Effect.gen(function* () {
     // Where the answer is lost, an upload without a byte is left, which the server forgets when it likes.
-    url ??= yield* tus.create(content.size)
+    if (url === undefined) yield* known(Effect.tap(tus.create(content.size), (made) => Effect.sync(() => (url = made))))
     offset = 0
   })
 
