@@ -180,7 +180,10 @@ export const suite = <R = never, E = never>(
           const exit = await runtime.runPromiseExit(scenario.run)
           if (Exit.isSuccess(exit)) return
           const violation = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
-          throw violation instanceof Violation ? violation : new Error(wordsOf(exit.cause))
+          if (!(violation instanceof Violation)) throw new Error(wordsOf(exit.cause))
+          // Where the kit has found it says nothing of where it is.
+          violation.stack = `${violation.name}: ${violation.message}`
+          throw violation
         },
         timeoutMs
       )

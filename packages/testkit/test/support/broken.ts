@@ -90,6 +90,27 @@ export const inMemory: ReadonlyArray<Broken> = [
     })
   },
   {
+    fault: "cuts objects otherwise than it says",
+    shape: "parts",
+    caughtBy: "says what it can do",
+    says: /the store says .*maxParts: 100.*, the session .*maxParts: 99/,
+    breaks: parts((session) => ({ limits: { ...session.limits, maxParts: 99 } }))
+  },
+  {
+    fault: "makes something when it is asked for a plan",
+    shape: "whole",
+    caughtBy: "says what it can do",
+    says: /capabilities, plan and open make nothing\n {2}but the service holds an object of 0 bytes/,
+    breaks: (store, memory) => ({
+      ...store,
+      plan: (content) =>
+        Effect.suspend(() => {
+          memory.objects.set(keyOf(store), new Uint8Array())
+          return store.plan(content)
+        })
+    })
+  },
+  {
     fault: "swallows the last block",
     shape: "whole",
     caughtBy: "takes bodies of every size",

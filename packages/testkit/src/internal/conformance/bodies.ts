@@ -30,15 +30,24 @@ const sizesOf = (isParts: boolean, partBytes: number): ReadonlyArray<number> => 
 const claimed = ["shape", "maxObjectBytes", "rangedRead", "needsSize", "sharedMemory", "reports", "parts"] as const
 const alsoClaimed = ["checks", "conditionalCreate", "serverSideCopy", "unfinished", "continues"] as const
 
+/** As text, the same whatever order it is written in. */
+const plain = (value: unknown): string => {
+  if (Array.isArray(value)) return `[${value.map(plain).sort().join(",")}]`
+  if (typeof value !== "object" || value === null) return String(JSON.stringify(value))
+  const fields = Object.entries(value).filter(([, member]) => member !== undefined)
+  return `{${fields
+    .map(([name, member]) => `${name}: ${plain(member)}`)
+    .sort()
+    .join(", ")}}`
+}
+
 const differing = (claims: Options["capabilities"], said: Options["capabilities"]) => {
   // What is assumed before anything was tried is no word to be held to.
   const names = [...claimed, ...alsoClaimed].filter(
     (name) => Object.hasOwn(claims, name) && said.learnt?.[name] !== "assumed"
   )
-  const name = names.find((name) => JSON.stringify(claims[name]) !== JSON.stringify(said[name]))
-  return name === undefined
-    ? undefined
-    : `"${name}" is ${JSON.stringify(said[name])}, and ${JSON.stringify(claims[name])} was claimed`
+  const name = names.find((name) => plain(claims[name]) !== plain(said[name]))
+  return name === undefined ? undefined : `"${name}" is ${plain(said[name])}, and ${plain(claims[name])} was claimed`
 }
 
 export const says: Draft = {
@@ -59,6 +68,13 @@ export const says: Draft = {
         "a session has the shape that its store claims",
         `"${capabilities.shape}" was claimed, and it is "${session.shape}"`
       )
+      if (session.shape === "parts" && said.parts !== undefined) {
+        yield* lab.check(
+          plain(session.limits) === plain(said.parts),
+          "a session has its objects cut as its store says",
+          `the store says ${plain(said.parts)}, the session ${plain(session.limits)}`
+        )
+      }
       const planned = yield* lab.ok("plan", "a plan makes nothing", lab.store(key).plan(lab.content(noise(10, 1))))
       yield* lab.check(
         planned.action === "create" || planned.action === "use",
