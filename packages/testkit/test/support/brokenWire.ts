@@ -1,4 +1,6 @@
 /** Adapters of a web server with one fault each, that only a wire which breaks can show. */
+import { once } from "node:events"
+import { get, type IncomingMessage } from "node:http"
 import type { Digests } from "@headrace/core/Digest"
 import * as Blocks from "@headrace/core/Blocks"
 import type { Body, Inspection, Store, WholeSession } from "@headrace/core/Store"
@@ -121,7 +123,8 @@ export const overHttp: ReadonlyArray<Broken> = [
       read: Stream.unwrap(
         Effect.map(same.location, (url) => {
           const chunks = async function* () {
-            yield* (await fetch(url)).body!
+            const [answer] = (await once(get(url), "response")) as [IncomingMessage]
+            yield* answer
           }
           return Stream.catchCause(
             Stream.fromAsyncIterable(chunks(), (cause) => cause),

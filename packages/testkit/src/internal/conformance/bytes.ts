@@ -42,10 +42,9 @@ export const difference = (found: Uint8Array | undefined, expected: Uint8Array):
   if (found.byteLength !== expected.byteLength) {
     return `the service holds ${found.byteLength} bytes, ${expected.byteLength} were sent`
   }
+  if (Buffer.compare(found, expected) === 0) return undefined
   const at = found.findIndex((byte, index) => byte !== expected[index])
-  return at < 0
-    ? undefined
-    : `the service holds other bytes than were sent, from byte ${at} of ${expected.byteLength} on`
+  return `the service holds other bytes than were sent, from byte ${at} of ${expected.byteLength} on`
 }
 
 export const isEqual = (found: Uint8Array | undefined, expected: Uint8Array): boolean =>

@@ -141,13 +141,20 @@ export const cutReading: Draft = {
     Effect.gen(function* () {
       const key = lab.key()
       const bytes = noise(2 * Proxied.bodyBytes(lab), 71)
-      const cut: ProxyFault = { type: "cutAnswer", afterBytes: Math.floor(bytes.byteLength / 5), how: "close" }
-      const { address } = yield* Proxied.start(lab, [cut, cut, cut], ({ method }) => method === "GET")
+      const afterBytes = Math.floor(bytes.byteLength / 5)
+      const cut: ProxyFault = { type: "cutAnswer", afterBytes, how: "close" }
+      const { address, proxy } = yield* Proxied.start(lab, [], ({ method }) => method === "GET")
       const session = yield* lab.open(key, lab.content(bytes), address)
       yield* lab.ok("begin", "a session begins", session.begin)
       const memory = yield* Feed.share(lab)
       yield* lab.ok("writing", "a body is taken", Feed.write(lab, session, memory, bytes))
+      proxy.push(cut, cut, cut)
       const exit = yield* lab.within("read", Stream.runCollect(session.read))
+      yield* lab.check(
+        proxy.requests.some(({ fault, received }) => fault === cut.type && received === afterBytes),
+        "an object is read by GET, from the address that `make` is given",
+        `no answer to a GET had ${afterBytes} bytes to be cut after`
+      )
       if (Exit.isFailure(exit)) return
       const wrong = difference(Buffer.concat(exit.value), bytes)
       yield* lab.check(
