@@ -89,7 +89,7 @@ export class Lab<R> {
     return Effect.flatMap(this.within(what, step, ms), (exit) =>
       Exit.isSuccess(exit)
         ? Effect.succeed(exit.value)
-        : this.fail(contract, `${what} failed: ${wordsOf(exit.cause)}`, exit.cause)
+        : this.fail(contract, `${what} failed: ${wordsOf(exit.cause)}`, Cause.squash(exit.cause))
     )
   }
 
