@@ -2,6 +2,7 @@
  * What goes wrong at a real S3 or on the way to it, on real wires, and what is left behind.
  */
 import {
+  AbortMultipartUploadCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
@@ -10,6 +11,7 @@ import {
 } from "@aws-sdk/client-s3"
 import type * as FaultProxy from "@headrace/testkit/FaultProxy"
 import type { Source } from "@headrace/core/Source"
+import * as Effect from "effect/Effect"
 import * as S3Source from "@headrace/s3/S3Source"
 import type * as S3Store from "@headrace/s3/S3Store"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -161,16 +163,19 @@ describe.skipIf(Bed.none)("a part", () => {
   })
 
   it("of an upload that somebody has aborted is sent into another one", async () => {
-    const { key, options, proxy, seen } = await behind(is.part, [{ type: "none" }, says(404, "NoSuchUpload")])
+    const slow = Array.from({ length: 4 }, () => ({ type: "stallRequest", afterBytes: 1000, ms: 500 }) as const)
+    const { key, options, seen } = await behind(is.part, slow)
     const running = upload(big, options)
-    while (seen(is.part).length < 2) await sleep(5)
-    // What the proxy says is made true.
-    const { AbortMultipartUploadCommand } = await import("@aws-sdk/client-s3")
+    while (seen(is.part).length < 4) await sleep(5)
     for (const UploadId of await uploads(key)) {
       await s3.send(new AbortMultipartUploadCommand({ Bucket: Bed.bucket, Key: key, UploadId }))
     }
     await fine(await running, key, big)
-    assert.isAtLeast(proxy.requests.filter(is.create).length, 2)
+    assert.strictEqual(seen(is.create).length, 2)
+    assert.include(
+      seen(is.part).map(({ status }) => status),
+      404
+    )
   })
 })
 
@@ -210,7 +215,7 @@ describe.skipIf(Bed.none)("one PUT", () => {
     const running = upload(small, options)
     while (seen(is.put).length < 1) await sleep(5)
     await put(key, Buffer.from("theirs"))
-    failed(await running, "Conflict", /PreconditionFailed \(412\)/, "none")
+    failed(await running, "Conflict", /PreconditionFailed \(412\)|there is an object already/, "none")
     assert.strictEqual((await stored(key))?.toString(), "theirs")
   })
 
@@ -459,17 +464,25 @@ describe.skipIf(Bed.none)("keys that end in mid-upload", () => {
 })
 
 describe.skipIf(Bed.none)("a bucket in another region", () => {
-  it("is followed there once", async () => {
-    const moved: FaultProxy.ProxyFault = {
+  // The service itself says so: it has one region, and the signature names another.
+  for (const [name, bytes] of [
+    ["in parts", big],
+    ["by one PUT", small]
+  ] as const) {
+    it(`is followed there, ${name}`, async () => {
+      const { key, options } = await behind(() => false, [], { region: "eu-west-1" })
+      await fine(await upload(bytes, options, { retries: 0 }), key, bytes)
+    })
+  }
+
+  it("is followed once", async () => {
+    const moved = (region: string): FaultProxy.ProxyFault => ({
       ...says(301, "PermanentRedirect"),
-      headers: [["x-amz-bucket-region", "us-east-1"]]
-    }
-    const { key, options } = await behind(is.create, [moved], { region: "eu-west-1" })
-    const { error } = await upload(big, { ...options, endpoint: options.endpoint, region: "us-east-1" })
-    assert.isUndefined(error, error?.message)
-    assert.isTrue((await stored(key))?.equals(big))
-    const twice = await behind(is.create, [moved, moved])
-    failed(await upload(big, twice.options), "Rejected", /PermanentRedirect \(301\)/, "none")
+      headers: [["x-amz-bucket-region", region]]
+    })
+    const { options, seen } = await behind(is.create, [moved("eu-west-1"), moved("eu-west-2")])
+    failed(await upload(big, options), "Rejected", /PermanentRedirect \(301\)/, "none")
+    assert.strictEqual(seen(is.create).length, 2)
   })
 })
 
@@ -510,6 +523,45 @@ describe.skipIf(Bed.none)("giving an upload up", () => {
     for (let i = 0; i < 100 && (await uploads(key)).length > 0; i++) await sleep(50)
     assert.deepStrictEqual(await uploads(key), [])
   })
+})
+
+describe.skipIf(Bed.none)("an interruption", () => {
+  for (const [name, bytes, match] of [
+    ["while Complete is under way", big, is.complete],
+    ["while the answer to a PUT is under way", small, is.put]
+  ] as const) {
+    for (const before of [false, true]) {
+      it(`${name} ${before ? "leaves what replaced another object, and says so" : "leaves nothing"}`, async () => {
+        const { key, options, seen } = await behind(match, [{ type: "delayAnswer", ms: 60_000 }])
+        if (before) await put(key, Buffer.from("before"))
+        const controller = new AbortController()
+        let left: string | undefined
+        const running = upload(
+          bytes,
+          options,
+          {
+            answerMs: 60_000,
+            onEvent: (event) =>
+              Effect.sync(() => {
+                if (event.type === "receipt") left = event.destinations[0]?.error?.left
+              })
+          },
+          { signal: controller.signal }
+        ).catch(() => undefined)
+        while (seen(match)[0]?.status === undefined) await sleep(5)
+        assert.isTrue((await stored(key))?.equals(bytes))
+        controller.abort()
+        await running
+        for (let i = 0; i < 100 && left === undefined; i++) await sleep(50)
+        if (before) assert.match(left ?? "", /^object s3:/)
+        else {
+          assert.strictEqual(left, "none")
+          assert.isUndefined(await stored(key))
+        }
+        assert.deepStrictEqual(await uploads(key), [])
+      })
+    }
+  }
 })
 
 describe.skipIf(Bed.none)("keys that may not look", () => {

@@ -114,11 +114,17 @@ describe("a refusal", () => {
 
   it("is read from XML, with what it has encoded", () => {
     const xml = "<Error><Code>AccessDenied</Code><Message>&quot;a&quot; &amp; &lt;b&gt;</Message></Error>"
-    assert.deepStrictEqual(Fault.ofXml(xml), { code: "AccessDenied", message: '"a" & <b>' })
+    assert.deepStrictEqual(Fault.ofXml(xml), {
+      code: "AccessDenied",
+      message: '"a" & <b>',
+      region: undefined
+    })
     assert.deepStrictEqual(Fault.ofXml("<html><title>502 Bad Gateway</title></html>"), {
       code: undefined,
-      message: "502 Bad Gateway"
+      message: "502 Bad Gateway",
+      region: undefined
     })
+    assert.strictEqual(Fault.ofXml("<Error><Region>eu-west-1</Region></Error>").region, "eu-west-1")
   })
 })
 

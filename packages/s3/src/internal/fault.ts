@@ -47,6 +47,8 @@ export interface Refusal {
   readonly code: string | undefined
   readonly message: string
   readonly headers: Readonly<Record<string, string>>
+  /** As an error document names it. */
+  readonly region?: string | undefined
   /** Milliseconds since 1970, here. */
   readonly now: number
 }
@@ -158,8 +160,9 @@ const element = (xml: string, name: string): string | undefined =>
     ?.replace(/&(amp|lt|gt|quot|apos);/g, (_, entity: string) => entities[entity]!)
 
 /** Code and message of an error document. */
-export const ofXml = (xml: string): { readonly code: string | undefined; readonly message: string } => ({
+export const ofXml = (xml: string): Pick<Refusal, "code" | "message" | "region"> => ({
   code: element(xml, "Code"),
+  region: element(xml, "Region"),
   message: element(xml, "Message") ?? element(xml, "title") ?? ""
 })
 
@@ -182,8 +185,10 @@ const said = (refusal: Refusal): string => {
 export const refusal = (answer: Refusal, what: string): Fault => {
   const { code, headers, now, status } = answer
   const meaning = (code === undefined ? undefined : meanings[code]) ?? ofStatus(status)
-  const region = headers["x-amz-bucket-region"]
-  const moved = status === 301 || status === 307 || code === "AuthorizationHeaderMalformed"
+  const region = headers["x-amz-bucket-region"] ?? answer.region
+  // A HEAD says by a bare 400 that it was signed for another region.
+  const bare = status === 400 && code === undefined
+  const moved = bare || status === 301 || status === 307 || code === "AuthorizationHeaderMalformed"
   const wait = retryAfterMs(headers["retry-after"], now)
   const requestId = headers["x-amz-request-id"]
   return make(meaning.reason, `${what}: ${said(answer)}`, {

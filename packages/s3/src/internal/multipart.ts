@@ -113,8 +113,11 @@ export const make = (setting: Setting): PartsSession => {
 
   const complete = (parts: ReadonlyArray<StoredPart>, size: number, digests: Digests, answerMs: number) =>
     Effect.gen(function* () {
-      if (!ours.unclear) yield* free(setting)
+      const earlier = ours.unclear
+      if (!earlier) yield* free(setting)
       ours.claim = { size, digests, parts }
+      // From here on there may be an object of ours, however this ends: an interruption has no answer either.
+      ours.unclear = true
       const whole = proof.mode === "full" ? Proof.fieldsOf(proof, digests) : {}
       const answer = yield* Effect.result(
         site.call(
@@ -144,12 +147,11 @@ export const make = (setting: Setting): PartsSession => {
         return
       }
       const fault = answer.failure
-      if (Uploads.isGone(fault) || (fault.status === 412 && ours.unclear)) {
-        const found = ours.unclear ? yield* ours.find(true) : undefined
-        if (found?._tag === "Ours") return
-        return yield* fault
+      if (earlier && (Uploads.isGone(fault) || fault.status === 412)) {
+        const found = yield* ours.find(true)
+        if (found._tag === "Ours") return
       }
-      if (!fault.clear) ours.unclear = true
+      if (fault.clear || Uploads.isGone(fault)) ours.unclear = earlier
       // The same parts give the same digest again.
       return yield* fault.reason === "DigestMismatch" ? Fault.retrying(fault, false) : fault
     })

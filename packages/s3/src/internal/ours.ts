@@ -30,7 +30,8 @@ export interface Made {
 export type Finding =
   | { readonly _tag: "Ours"; readonly inspection: Inspection }
   | { readonly _tag: "Other" }
-  | { readonly _tag: "None" }
+  /** `taken`: there is something else. */
+  | { readonly _tag: "None"; readonly taken: boolean }
 
 /** Deleting takes no longer, so that a person who waits after Ctrl-C is told what is left. */
 const removeMs = 2000
@@ -99,10 +100,10 @@ export class Ours {
   find(ended: boolean): Effect.Effect<Finding, Fault.Fault> {
     return Effect.flatMap(Look.at(this.#site), (now): Effect.Effect<Finding, Fault.Fault> => {
       const { claim, made } = this
-      if (claim === undefined || !this.possible) return Effect.succeed({ _tag: "None" })
-      if (now._tag === "Absent") return Effect.succeed({ _tag: "None" })
+      const none: Finding = { _tag: "None", taken: now._tag === "Found" }
+      if (now._tag === "Absent" || claim === undefined || !this.possible) return Effect.succeed(none)
       if (now._tag === "Unseen") return this.#unseen(now.fault, claim)
-      if (made === undefined && !this.#recognized(now, claim, ended)) return Effect.succeed({ _tag: "None" })
+      if (made === undefined && !this.#recognized(now, claim, ended)) return Effect.succeed(none)
       if (made !== undefined && !isSame(made, now)) return Effect.succeed({ _tag: "Other" })
       this.made ??= { etag: now.etag, version: now.version, digests: {} }
       return Effect.map(this.#stored(now, claim), (inspection) => ({ _tag: "Ours", inspection }))

@@ -32,6 +32,8 @@ export const make = (setting: Setting): PartsSession => {
       ...part,
       onSent: (bytes: number) => {
         sent += bytes
+        // From here on there may be an object of ours, however this ends: an interruption has no answer either.
+        if (sent >= length) ours.unclear = true
         part.onSent(bytes)
       }
     }
@@ -67,15 +69,18 @@ export const make = (setting: Setting): PartsSession => {
     /** Whether it is there all the same, after an answer that does not say so. */
     const mayBe = (fault: Fault.Fault): Effect.Effect<string, Fault.Fault> =>
       Effect.gen(function* () {
-        if (!fault.clear && sent >= length) ours.unclear = true
+        if (fault.clear) ours.unclear = earlier
         // Our own object of before, whose answer was lost, is in the way of the same one.
         const inTheWay = ifNoneMatch && earlier && fault.status === 412
-        if (!ours.unclear || (fault.clear && !inTheWay)) return yield* fault
+        if ((fault.clear && !inTheWay) || (!ours.unclear && !ifNoneMatch)) return yield* fault
         const found = yield* Effect.option(ours.find(false))
         if (found._tag === "Some" && found.value._tag === "Ours") return ours.made?.etag ?? ""
-        // Whatever is still on its way is refused as this was.
-        if (inTheWay && found._tag === "Some") ours.unclear = false
-        return yield* fault
+        if (!ifNoneMatch || found._tag === "None" || found.value._tag !== "None" || !found.value.taken)
+          return yield* fault
+        // Another one: whatever of ours is still on its way will be refused.
+        ours.unclear = false
+        // Many a service hangs up on a body that it refuses, before its answer is heard.
+        return yield* fault.clear ? fault : Fault.make("Conflict", there)
       })
     return Effect.mapError(
       Effect.catch(put, (error): Effect.Effect<string, Fault.Fault | E> =>

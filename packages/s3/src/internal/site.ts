@@ -12,6 +12,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { isAws } from "../Profile.ts"
+import { endpointOf } from "./endpoint.ts"
 import * as Fault from "./fault.ts"
 import { type Keys, needsPath, type Place } from "./target.ts"
 import * as Wire from "./wire.ts"
@@ -68,13 +69,32 @@ const identityOf = async (given: NonNullable<Place["credentials"]>) => {
   }
 }
 
-/** Read afresh each time: whoever asks again has been told that the keys of before have ended. */
-const credentialsOf = ({ credentials, profile }: Place): S3ClientConfig["credentials"] => {
+type Provider = Extract<S3ClientConfig["credentials"], (...args: never) => unknown>
+
+/** The files are read afresh: whoever asks again has been told that the keys of before have ended. */
+const fetcher = ({ credentials, profile }: Place): Provider => {
   if (credentials !== undefined) return () => identityOf(credentials)
   return async (properties) => {
     const { defaultProvider } = await import("@aws-sdk/credential-provider-node")
     const init = { ignoreCache: true, ...(profile === undefined ? undefined : { profile }) }
-    return defaultProvider(init)(properties as never)
+    return defaultProvider(init)(properties)
+  }
+}
+
+/** Keys that end in less are fetched anew, as the SDK does. */
+const marginMs = 300_000
+
+/** One provider for several clients: what it fetches is good for all of them. */
+const shared = (fetch: Provider): Provider => {
+  let last: ReturnType<Provider> | undefined
+  return async (properties) => {
+    const { expiration } = (await last?.catch(() => undefined)) ?? {}
+    if (expiration !== undefined && expiration.getTime() - Date.now() < marginMs) last = undefined
+    last ??= fetch(properties)
+    return last.catch((error: unknown) => {
+      last = undefined
+      throw error
+    })
   }
 }
 
@@ -94,6 +114,7 @@ const ofLocal = (error: unknown): Fault.Fault => {
 
 interface ServiceError {
   readonly name: string
+  readonly Region?: string
   readonly message: string
   readonly $metadata?: { readonly httpStatusCode?: number }
   readonly $response?: { readonly headers?: Readonly<Record<string, string>> }
@@ -104,13 +125,13 @@ const madeUp = /^(UnknownError|Unknown|NotFound|Error|SyntaxError|\d{3})$/
 
 const ofThrown = (error: unknown, what: string, now: number): Fault.Fault => {
   if (error instanceof TransportError) return Fault.ofTransport(error)
-  const { $metadata, $response, message, name } = error as ServiceError
+  const { $metadata, $response, message, name, Region } = error as ServiceError
   const status = $metadata?.httpStatusCode
   if (status === undefined) return ofLocal(error)
   const coded = !madeUp.test(name)
   const headers = $response?.headers ?? {}
   const words = coded && message !== name && message !== "UnknownError" ? message : ""
-  return Fault.refusal({ status, code: coded ? name : undefined, message: words, headers, now }, what)
+  return Fault.refusal({ status, code: coded ? name : undefined, message: words, headers, region: Region, now }, what)
 }
 
 /** Finds a service, and whether a bucket's name belongs into the host's or into the path. */
@@ -118,18 +139,20 @@ export const connect = (place: Place): Effect.Effect<Site, Fault.Fault, Transpor
   Effect.gen(function* () {
     const transport = yield* Transport
     const sdk = yield* load
-    const { bucket, endpoint, key, profile, tls } = place
+    const { bucket, key, profile, tls } = place
+    const endpoint = yield* Effect.tryPromise({ try: () => endpointOf(place), catch: ofLocal })
     let headers: Readonly<Record<string, string>> = {}
     let { region } = place
     let pathStyle = place.pathStyle ?? (endpoint !== undefined || needsPath(bucket))
     const wire = Wire.sending({ transport, tls, onHeaders: (fields) => (headers = fields) })
 
     const make = (): Clients => {
+      const credentials = shared(fetcher(place))
       const config: S3ClientConfig = {
         ...(endpoint === undefined ? undefined : { endpoint }),
         ...(region === undefined ? undefined : { region }),
         ...(profile === undefined ? undefined : { profile }),
-        credentials: credentialsOf(place)!,
+        credentials,
         forcePathStyle: pathStyle,
         // The engine retries, and knows what may be sent again.
         maxAttempts: 1,
@@ -178,7 +201,7 @@ export const connect = (place: Place): Effect.Effect<Site, Fault.Fault, Transpor
 
     /** Whether there is another way to ask, which is gone once. */
     const another = (tried: { renewed: boolean; moved: boolean }, fault: Fault.Fault): boolean => {
-      if (fault.region !== undefined && !tried.moved) {
+      if (fault.region !== undefined && fault.region !== region && !tried.moved) {
         tried.moved = true
         region = fault.region
       } else if (Fault.isExpired(fault) && !tried.renewed) {

@@ -1,0 +1,161 @@
+/**
+ * Endpoint, region and keys as the AWS tools find them.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as FaultServer from "@headrace/testkit/FaultServer"
+import * as Redacted from "effect/Redacted"
+import { afterAll, afterEach, assert, describe, it } from "vitest"
+import * as Bed from "./support/bed.ts"
+
+const { fresh, noise, upload } = Bed
+const bytes = noise(50_000)
+const { AWS_PROFILE: _, ...clean } = process.env
+const folder = mkdtempSync(join(tmpdir(), "headrace-s3-"))
+let files = 0
+
+/** The environment alone, and no metadata service. */
+const set = (env: Readonly<Record<string, string>>) => {
+  for (const name of Object.keys(process.env)) if (name.startsWith("AWS_")) delete process.env[name]
+  Object.assign(process.env, {
+    AWS_EC2_METADATA_DISABLED: "true",
+    AWS_CONFIG_FILE: join(folder, "none"),
+    AWS_SHARED_CREDENTIALS_FILE: join(folder, "none"),
+    ...env
+  })
+}
+
+const file = (text: string): string => {
+  const path = join(folder, `${++files}`)
+  writeFileSync(path, text)
+  return path
+}
+
+afterEach(() => set({}))
+afterAll(async () => {
+  for (const name of Object.keys(process.env)) if (name.startsWith("AWS_")) delete process.env[name]
+  Object.assign(process.env, clean)
+  rmSync(folder, { recursive: true })
+  await Bed.runtime.dispose()
+})
+
+const fine = ({ error, receipt }: Bed.Outcome) => {
+  assert.isUndefined(error, error?.message)
+  assert.strictEqual(receipt.destinations[0]!.status, "verified")
+}
+
+const target = () => ({ bucket: Bed.bucket, key: fresh() })
+const keysOf = ({ accessKeyId, secretAccessKey }: typeof Bed.keys) =>
+  `aws_access_key_id = ${accessKeyId}\naws_secret_access_key = ${secretAccessKey}\n`
+
+describe.skipIf(Bed.none)("where the service is, and with which keys", () => {
+  it("is in the environment", async () => {
+    set({
+      AWS_ENDPOINT_URL_S3: Bed.endpoint,
+      AWS_ACCESS_KEY_ID: Bed.keys.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: Bed.keys.secretAccessKey
+    })
+    // Without a region, and with the bucket in the path.
+    fine(await upload(bytes, target()))
+  })
+
+  it("is in the shared files, under the profile that is named", async () => {
+    const profile = `[default]\nregion = eu-west-1\n[profile work]\nregion = us-east-1\nendpoint_url = ${Bed.endpoint}\n`
+    const credentials = `[default]\naws_access_key_id = no\naws_secret_access_key = no\n[work]\n${keysOf(Bed.keys)}`
+    set({ AWS_CONFIG_FILE: file(profile), AWS_SHARED_CREDENTIALS_FILE: file(credentials) })
+    fine(await upload(bytes, { ...target(), profile: "work" }))
+    set({ AWS_CONFIG_FILE: file(profile), AWS_SHARED_CREDENTIALS_FILE: file(credentials), AWS_PROFILE: "work" })
+    fine(await upload(bytes, target()))
+  })
+
+  it("is given, before all of these; secrets may be Redacted", async () => {
+    set({ AWS_ENDPOINT_URL_S3: "http://127.0.0.1:9", AWS_ACCESS_KEY_ID: "no", AWS_SECRET_ACCESS_KEY: "no" })
+    const secretAccessKey = Redacted.make(Bed.keys.secretAccessKey)
+    fine(await upload(bytes, { ...target(), endpoint: Bed.endpoint, credentials: { ...Bed.keys, secretAccessKey } }))
+  })
+
+  it("is read afresh when the keys have ended", async () => {
+    const path = file(`[default]\n${keysOf(Bed.keys)}aws_session_token = ended-t0ken\n`)
+    set({ AWS_SHARED_CREDENTIALS_FILE: path })
+    const proxy = await Bed.behind(Bed.is.put, [
+      { ...Bed.says(400, "ExpiredToken"), type: "answerEarly", afterBytes: 0 } as never
+    ])
+    try {
+      const running = upload(bytes, { ...target(), endpoint: proxy.url })
+      // Whoever wrote the file writes a new one.
+      while (proxy.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+      writeFileSync(path, `[default]\n${keysOf(Bed.keys)}`)
+      const outcome = await running
+      assert.notInclude(outcome.told, "ended-t0ken")
+      const last = proxy.requests.findLast(Bed.is.put)!
+      assert.isUndefined(last.headers["x-amz-security-token"])
+    } finally {
+      await proxy.close()
+    }
+  })
+})
+
+describe("without keys", () => {
+  it("nothing is asked, and the error says so", async () => {
+    set({})
+    const { error } = await upload(bytes, { bucket: "bucket", key: "key", endpoint: "http://127.0.0.1:9" })
+    assert.strictEqual(error?.reason._tag, "InvalidConfig")
+    assert.match(error?.message ?? "", /^there are no credentials: Could not load credentials from any providers/)
+  })
+
+  it("of a profile that is not there neither", async () => {
+    set({})
+    const options = { bucket: "bucket", key: "key", endpoint: "http://127.0.0.1:9", profile: "nobody" }
+    const { error } = await upload(bytes, options)
+    assert.strictEqual(error?.reason._tag, "InvalidConfig")
+  })
+
+  it("of a program that prints rubbish the error holds none of it", async () => {
+    const config = file(`[profile odd]\ncredential_process = echo s3cr3t-not-json\n`)
+    set({ AWS_CONFIG_FILE: config, AWS_SHARED_CREDENTIALS_FILE: config })
+    const { error, told } = await upload(bytes, {
+      bucket: "b-1",
+      key: "k",
+      endpoint: "http://127.0.0.1:9",
+      profile: "odd"
+    })
+    assert.strictEqual(error?.reason._tag, "InvalidConfig")
+    assert.notInclude(told, "s3cr3t")
+  })
+})
+
+/** Where requests go, for a server that only says no. */
+const asked = async (options: { readonly bucket: string; readonly pathStyle?: boolean }, environment = {}) => {
+  const server = await FaultServer.start(async (connection) => {
+    await connection.readHead()
+    await connection.respond(403, [], "")
+  })
+  try {
+    set(environment)
+    const host = `localhost:${server.port}`
+    await upload(
+      bytes,
+      { key: "a/b", endpoint: `http://${host}`, credentials: { accessKeyId: "a", secretAccessKey: "b" }, ...options },
+      { retries: 0 }
+    )
+    const [request] = server.requests
+    return request
+  } finally {
+    await server.close()
+  }
+}
+
+describe("the bucket's name", () => {
+  it("is in the path where an endpoint is given", async () => {
+    assert.match((await asked({ bucket: "images" }))!.path, /^\/images\/a\/b$/)
+  })
+
+  it("is in the host's name where that is asked for", async () => {
+    const request = await asked({ bucket: "images", pathStyle: false })
+    // Not every resolver knows names under localhost; where it does, this is what is asked.
+    if (request === undefined) return
+    assert.match(request.path, /^\/a\/b$/)
+    assert.match(request.headers["host"]!, /^images\.localhost:/)
+  })
+})
