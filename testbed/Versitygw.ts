@@ -73,14 +73,15 @@ const health = "/Health"
 
 const keys = { accessKey: "testbed", secretKey: "testbed-secret-0123456789", bucket: "bucket" }
 
-/** Starts a versitygw. */
-export const startVersitygw = async (options: { readonly args?: ReadonlyArray<string> } = {}): Promise<Versitygw> => {
+/** Starts a versitygw. `versions`: buckets can be told to keep versions of their objects. */
+export const startVersitygw = async (options: { readonly versions?: boolean } = {}): Promise<Versitygw> => {
   const program = await installVersitygw()
   const service = await start({
     name: "versitygw",
     health,
     prepare: async (directory, port) => {
       await mkdir(join(directory, "data", keys.bucket), { recursive: true })
+      await mkdir(join(directory, "versions"))
       return {
         command: [
           program,
@@ -90,8 +91,8 @@ export const startVersitygw = async (options: { readonly args?: ReadonlyArray<st
           "--keep-alive",
           "--health",
           health,
-          ...(options.args ?? []),
           "posix",
+          ...(options.versions === true ? ["--versioning-dir", join(directory, "versions")] : []),
           join(directory, "data")
         ],
         env: { ROOT_ACCESS_KEY: keys.accessKey, ROOT_SECRET_KEY: keys.secretKey }

@@ -134,19 +134,39 @@ describe.skipIf(Bed.none)("an object", () => {
     }
   })
 
-  it("is sent without memory for whole parts too", async () => {
+  it("goes to two places at once, read once", async () => {
+    const keys = [fresh(), fresh()]
+    const outcome = await upload(
+      big,
+      { ...place(keys[0]!), partSize: 5 * mib },
+      { also: [S3Store.object({ ...place(keys[1]!), partSize: 6 * mib })] as never }
+    )
+    assert.deepStrictEqual(
+      outcome.receipt.destinations.map(({ status }) => status),
+      ["verified", "verified"]
+    )
+    for (const key of keys) assert.isTrue((await stored(key)).equals(big))
+  })
+
+  it("is sent without memory for whole parts too, then without a checksum in front of each", async () => {
     const key = fresh()
-    const to = await Bed.runtime.runPromise(
+    const proxy = await Bed.behind(() => false, [])
+    const outcome = await Bed.runtime.runPromise(
       Effect.gen(function* () {
         const pool = yield* BlockPool
         // Somebody else has most of it.
         yield* pool.share(96 - 12)
-        return yield* Effect.promise(() => upload(Bed.named(big), { ...place(key), partSize: 10 * mib }))
+        const options = { ...place(key), endpoint: proxy.url, partSize: 10 * mib }
+        return yield* Effect.promise(() => upload(Bed.named(big), options))
       }).pipe(Effect.scoped)
     )
-    assert.strictEqual(fine(to).status, "verified")
-    // Nobody computed the parts' checksums, from which that of the whole would follow.
-    assert.deepStrictEqual(fine(to).proof?.compared, ["crc64nvme"])
+    await proxy.close()
+    const to = fine(outcome)
+    assert.strictEqual(to.status, "verified")
+    assert.deepStrictEqual(to.proof?.compared, ["crc64nvme"])
+    const parts = proxy.requests.filter(Bed.is.part)
+    assert.strictEqual(parts.length, 2)
+    for (const { headers } of parts) assert.isUndefined(headers["x-amz-checksum-crc64nvme"])
     assert.isTrue((await stored(key)).equals(big))
   })
 
