@@ -363,6 +363,35 @@ describe.skipIf(Bed.none)("an upload that was begun", () => {
     assert.strictEqual(await uploads(options.key), 0)
   })
 
+  it("is found to be complete, when nobody heard the answer to Complete", async () => {
+    const options = { ...place(fresh()), partSize: partBytes, ifNoneMatch: true }
+    const outcome = await withBlocks(
+      Effect.gen(function* () {
+        const first = yield* session(options, big.length)
+        yield* first.begin
+        const token = yield* first.resumption!.token
+        const parts = yield* Effect.forEach([1, 2, 3, 4], (number) => {
+          const part = partOf(number, big, partBytes)
+          return Effect.map(first.writePart(part), (tag): StoredPart => ({ ...part, tag }))
+        })
+        const whole = { parts, size: big.length, digests: {}, answerMs: 5000 }
+        yield* first.finish(whole)
+        // Another process, which knows of the parts and not of the end.
+        const second = yield* session(options, big.length)
+        const there = yield* second.resumption!.resume(token, parts, cut)
+        assert.strictEqual(there?.length, 4)
+        yield* second.finish({ ...whole, parts: there! })
+        // Of less it is another object, which is in the way.
+        const third = yield* session(options, big.length)
+        const error = yield* Effect.flip(third.resumption!.resume(token, parts.slice(1), cut))
+        assert.strictEqual(error.reason._tag, "Conflict")
+        return yield* second.inspect
+      })
+    )
+    assert.strictEqual(outcome._tag, "Stored")
+    assert.isTrue((await stored(options.key)).equals(big))
+  })
+
   it("is not gone on with where a part is not the one that was noted, or of another size", async () => {
     const options = { ...place(fresh()), partSize: partBytes }
     await withBlocks(

@@ -9,13 +9,14 @@ import {
   PutObjectCommand,
   type S3Client
 } from "@aws-sdk/client-s3"
-import type * as FaultProxy from "@headrace/testkit/FaultProxy"
+import * as FaultProxy from "@headrace/testkit/FaultProxy"
 import type { Source } from "@headrace/core/Source"
 import * as Effect from "effect/Effect"
 import * as S3Source from "@headrace/s3/S3Source"
 import type * as S3Store from "@headrace/s3/S3Store"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
+import { cert, key } from "../../http/test/support/certificate.ts"
 import * as Bed from "./support/bed.ts"
 
 const { fresh, is, mib, noise, place, says, upload } = Bed
@@ -522,6 +523,34 @@ describe.skipIf(Bed.none)("giving an upload up", () => {
     assert.strictEqual(await running, "interrupted")
     for (let i = 0; i < 100 && (await uploads(key)).length > 0; i++) await sleep(50)
     assert.deepStrictEqual(await uploads(key), [])
+  })
+})
+
+describe.skipIf(Bed.none)("TLS", () => {
+  it("is spoken with authorities that are given, and with no others", async () => {
+    const proxy = await FaultProxy.start({ target: { port: Number(new URL(Bed.endpoint).port) }, tls: { key, cert } })
+    open.push(proxy)
+    for (const bytes of [small, big]) {
+      const name = fresh()
+      const options = { ...place(name), endpoint: `https://localhost:${proxy.port}`, partSize }
+      await fine(await upload(bytes, { ...options, tls: { verify: true, ca: cert } }), name, bytes)
+      failed(await upload(bytes, options, { retries: 0 }), "ConnectionLost", /certificate/, "none")
+    }
+  })
+})
+
+describe.skipIf(Bed.none)("keys that may not list parts", () => {
+  it("upload, and give up, all the same", async () => {
+    const lists = (request: Bed.Request) => request.method === "GET" && request.path.includes("uploadId=")
+    const never = Array.from({ length: 40 }, () => says(403, "AccessDenied"))
+    const { key, options } = await behind(lists, never)
+    await fine(await upload(big, options), key, big)
+    const both = await behind(
+      (request) => is.complete(request) || lists(request),
+      [early(says(403, "AccessDenied")), ...never]
+    )
+    failed(await upload(big, both.options), "Forbidden", /AccessDenied/, "none")
+    assert.deepStrictEqual(await uploads(both.key), [])
   })
 })
 

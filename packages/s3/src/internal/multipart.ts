@@ -6,9 +6,9 @@ import type { Digests } from "@headrace/core/Digest"
 import type { Inspection, Left, PartBody, PartsSession, Resumption, StoredPart } from "@headrace/core/Store"
 import type * as StoreError from "@headrace/core/StoreError"
 import * as Effect from "effect/Effect"
-import { bare, hexOfBase64, md5OfEtag } from "./encoding.ts"
+import { bare, etagOfParts, hexOfBase64, md5OfEtag } from "./encoding.ts"
 import * as Fault from "./fault.ts"
-import { digestsOf } from "./look.ts"
+import { digestsOf, type Look } from "./look.ts"
 import { Ours } from "./ours.ts"
 import * as Proof from "./proof.ts"
 import { asStore, common, free, other, replaces, type Setting, there, toStore } from "./setting.ts"
@@ -25,6 +25,19 @@ const digestsOfListed = ({ algorithm, mode }: Proof.Proof, part: Part): Digests 
   const text = mode === "full" ? part.ChecksumCRC64NVME : part.ChecksumCRC32C
   const hex = mode === "etag" ? md5OfEtag(part.ETag) : text === undefined ? undefined : hexOfBase64(text)
   return hex === undefined ? {} : { [algorithm]: hex }
+}
+
+/** Whether an object is the one that all parts of an upload make. */
+const isMadeOf = (now: Look, parts: ReadonlyArray<StoredPart>, size: number | undefined): boolean => {
+  if (now._tag !== "Found" || now.etag === undefined || now.size !== size) return false
+  const inOrder = [...parts].sort((a, b) => a.number - b.number)
+  const md5s = inOrder.map(({ tag }) => md5OfEtag(tag))
+  return (
+    inOrder.every(({ number }, index) => number === index + 1) &&
+    inOrder.reduce((sum, { length }) => sum + length, 0) === size &&
+    md5s.every((md5) => md5 !== undefined) &&
+    bare(now.etag) === etagOfParts(md5s)
+  )
 }
 
 export const make = (setting: Setting): PartsSession => {
@@ -159,7 +172,11 @@ export const make = (setting: Setting): PartsSession => {
   const exists = Effect.suspend(() =>
     upload === undefined
       ? Effect.succeed(false)
-      : Effect.map(Uploads.parts(site, upload, 1), (found) => found !== undefined)
+      : Uploads.parts(site, upload, 1).pipe(
+          Effect.map((found) => found !== undefined),
+          // Keys that may not list: what is sent next tells.
+          Effect.catch((fault) => (Uploads.isForbidden(fault) ? Effect.succeed(true) : Effect.fail(fault)))
+        )
   )
 
   const inspect: Effect.Effect<Inspection, Fault.Fault> = Effect.gen(function* () {
@@ -206,8 +223,14 @@ export const make = (setting: Setting): PartsSession => {
     resume: (token, noted, { partBytes, size }) =>
       stored(
         Effect.gen(function* () {
-          if (replaces(setting)) return yield* Fault.make("Conflict", there)
           const listing = yield* Uploads.parts(site, token)
+          if (listing === undefined && isMadeOf(before, noted, size)) {
+            // The process ended between Complete and its answer. Complete is asked again, and told that it is so.
+            upload = token
+            ours.unclear = true
+            return noted
+          }
+          if (replaces(setting)) return yield* Fault.make("Conflict", there)
           if (listing === undefined) return undefined
           upload = token
           const begunWith = Proof.ofAlgorithm(listing.algorithm)
@@ -251,7 +274,9 @@ export const make = (setting: Setting): PartsSession => {
     inspect: stored(inspect),
     recreate: stored(
       Effect.gen(function* () {
-        if ((yield* discard) !== "none" && ifNoneMatch && ours.possible) return yield* Fault.make("Conflict", there)
+        const rest = yield* discard
+        if (rest !== "none" && ifNoneMatch && ours.possible) return yield* Fault.make("Conflict", there)
+        if (rest.startsWith("upload ")) ours.notes.add(`left behind: ${rest}`)
         upload = undefined
         ours.made = undefined
         ours.unclear = false

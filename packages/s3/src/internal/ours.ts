@@ -160,7 +160,7 @@ export class Ours {
   /** What is left of an object that we may have made, without deleting it. */
   readonly left: Effect.Effect<Left> = Effect.suspend(() =>
     this.possible
-      ? Effect.map(Effect.option(this.find(true)), (found) =>
+      ? Effect.map(Effect.option(this.find(false)), (found) =>
           this.#leftOf(found._tag === "Some" ? found.value : undefined)
         )
       : Effect.succeed("none")
@@ -184,7 +184,8 @@ export class Ours {
   /** Deletes what we made, if it is ours to delete, and says what is left. */
   readonly remove: Effect.Effect<Left> = Effect.gen({ self: this }, function* () {
     if (!this.possible) return "none"
-    const found = yield* Effect.result(this.find(true))
+    // What looks as before is not touched: the upload may be no more because it was given up.
+    const found = yield* Effect.result(this.find(false))
     const seen = found._tag === "Success" ? found.success : undefined
     // A comparison that failed has shown that it is ours, and wrong.
     if (seen?._tag !== "Ours" && (seen !== undefined || !this.#wrong)) return this.#leftOf(seen)

@@ -14,6 +14,8 @@ import { uriOf } from "./target.ts"
 export const isGone = ({ code, status }: Fault.Fault): boolean =>
   code === "NoSuchUpload" || (status === 404 && code !== "NoSuchBucket")
 
+export const isForbidden = ({ reason }: Fault.Fault): boolean => reason === "Forbidden"
+
 export interface Listing {
   readonly algorithm: string | undefined
   readonly parts: ReadonlyArray<Part>
@@ -78,7 +80,11 @@ const allAbortsMs = 3500
  * in since, as AWS says one has to. Whether it is known to be gone.
  */
 export const abandon = (site: Site, upload: string): Effect.Effect<boolean> => {
-  const once = Effect.andThen(abort(site, upload, abortMs), parts(site, upload, 1))
+  const once = Effect.andThen(
+    abort(site, upload, abortMs),
+    // Who may give up need not be allowed to list.
+    Effect.catch(parts(site, upload, 1), (fault) => (isForbidden(fault) ? Effect.undefined : Effect.fail(fault)))
+  )
   const tries = Effect.gen(function* () {
     for (const wait of [...abortWaits, undefined]) {
       const outcome = yield* Effect.result(once)
