@@ -45,7 +45,8 @@ const allParts = 10_000 * 5 * 1024 ** 3
 export const profiles = {
   aws: { name: "AWS", checksums: "full", maxObjectBytes: allParts, conditionalCreate: true },
   versitygw: { name: "versitygw", checksums: "full", maxObjectBytes: 5 * tib, conditionalCreate: true },
-  minio: { name: "MinIO", checksums: "probe", maxObjectBytes: 5 * tib, conditionalCreate: true },
+  // It looks whether there is an object when a PUT begins, not when it ends: another writer's may come in between.
+  minio: { name: "MinIO", checksums: "probe", maxObjectBytes: 5 * tib, conditionalCreate: undefined },
   ceph: { name: "Ceph", checksums: "probe", maxObjectBytes: 5 * tib, conditionalCreate: undefined },
   swift: { name: "Swift", checksums: "probe", maxObjectBytes: 5 * tib, conditionalCreate: undefined },
   r2: { name: "R2", checksums: "probe", maxObjectBytes: 5 * tib, conditionalCreate: true },

@@ -170,6 +170,33 @@ describe.skipIf(Bed.none)("an object", () => {
     assert.isTrue((await stored(key)).equals(big))
   })
 
+  it("is begun anew without checksums where the service wants them of all parts and there is no memory", async () => {
+    const key = fresh()
+    // As MinIO does.
+    const missing = {
+      ...Bed.says(400, "InvalidArgument", "checksum missing"),
+      type: "answerEarly",
+      afterBytes: 0
+    } as const
+    const proxy = await Bed.behind(Bed.is.part, [missing] as never)
+    const outcome = await Bed.runtime.runPromise(
+      Effect.gen(function* () {
+        const pool = yield* BlockPool
+        yield* pool.share(96 - 12)
+        const options = { ...place(key), endpoint: proxy.url, partSize: 10 * mib }
+        return yield* Effect.promise(() => upload(Bed.named(big), options))
+      }).pipe(Effect.scoped)
+    )
+    await proxy.close()
+    const to = fine(outcome)
+    // Nothing but the size can be compared then, and it is said.
+    assert.include(["stored", "verified"], to.status)
+    assert.match(to.notes!.join("\n"), /the service wants checksums of parts that there was no memory for/)
+    assert.strictEqual(proxy.requests.filter(Bed.is.create).length, 2)
+    assert.isTrue((await stored(key)).equals(big))
+    assert.strictEqual(await uploads(key), 0)
+  })
+
   it("replaces what was there", async () => {
     for (const bytes of [small, big]) {
       const key = fresh()

@@ -113,7 +113,7 @@ describe("a refusal", () => {
   })
 
   it("is read from XML, with what it has encoded", () => {
-    const xml = "<Error><Code>AccessDenied</Code><Message>&quot;a&quot; &amp; &lt;b&gt;</Message></Error>"
+    const xml = "<Error><Code>AccessDenied</Code><Message>&quot;a&#34; &amp; &lt;b&gt;</Message></Error>"
     assert.deepStrictEqual(Fault.ofXml(xml), {
       code: "AccessDenied",
       message: '"a" & <b>',

@@ -41,6 +41,10 @@ export const retrying = (fault: Fault, retryable: boolean): Fault =>
   // An error's message is not among what a spread copies.
   new Fault({ ...fault, message: fault.message, retryable })
 
+/** The same as one after which it has to be looked what is there. */
+export const unclear = (fault: Fault): Fault =>
+  new Fault({ ...fault, message: fault.message, retryable: false, clear: false })
+
 /** What is known of an answer that is no success. */
 export interface Refusal {
   readonly status: number
@@ -157,7 +161,9 @@ const entities: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">",
 const element = (xml: string, name: string): string | undefined =>
   new RegExp(`<${name}>([^<]*)</${name}>`)
     .exec(xml)?.[1]
-    ?.replace(/&(amp|lt|gt|quot|apos);/g, (_, entity: string) => entities[entity]!)
+    ?.replace(/&(?:#(\d{1,6})|(amp|lt|gt|quot|apos));/g, (_, code: string | undefined, entity: string) =>
+      code === undefined ? entities[entity]! : String.fromCodePoint(Number(code))
+    )
 
 /** Code and message of an error document. */
 export const ofXml = (xml: string): Pick<Refusal, "code" | "message" | "region"> => ({

@@ -50,6 +50,9 @@ export const make = (setting: Setting): PartsSession => {
   /** Digests that the service has computed of parts, by their ETags. */
   const reports = new Map<string, Digests>()
 
+  /** Whether the service refuses parts without the checksum that nobody had the memory to compute in front of them. */
+  let wantsAll = false
+
   const chosen = (found: Proof.Proof, how: string) => {
     proof = found
     for (const note of ours.notes) if (note.startsWith("proof: ")) ours.notes.delete(note)
@@ -59,7 +62,7 @@ export const make = (setting: Setting): PartsSession => {
   const begin = Effect.gen(function* () {
     if (upload !== undefined) return
     if (replaces(setting)) return yield* Fault.make("Conflict", there)
-    const candidates = Proof.candidates(profile)
+    const candidates = wantsAll ? [Proof.proofs.etag] : Proof.candidates(profile)
     for (const [index, candidate] of candidates.entries()) {
       const answer = yield* Effect.result(
         site.call("the upload cannot be begun", (s3, { CreateMultipartUploadCommand }, options) =>
@@ -83,7 +86,8 @@ export const make = (setting: Setting): PartsSession => {
         return yield* Fault.make("Rejected", "the upload cannot be begun: the service gave it no id")
       }
       upload = UploadId
-      if (candidates.length === 1) {
+      if (wantsAll) chosen(Proof.proofs.etag, "the service wants checksums of parts that there was no memory for")
+      else if (candidates.length === 1) {
         chosen(candidate, setting.known === "configured" ? "configured" : `known of ${profile.name}`)
       } else chosen(candidate.echo === ChecksumAlgorithm ? candidate : Proof.proofs.etag, "probed")
       return
@@ -121,7 +125,13 @@ export const make = (setting: Setting): PartsSession => {
       if (theirs !== undefined) reports.set(etag, { [proof.algorithm]: theirs })
       return etag
     })
-    return Effect.mapError(sent, toStore(uri))
+    const unannounced = proof.header !== undefined && part.digests[proof.algorithm] === undefined
+    return Effect.mapError(sent, (error) => {
+      if (!(error instanceof Fault.Fault) || !unannounced || error.status !== 400) return toStore(uri)(error)
+      // Not to be sent again into this upload: into another one, that is begun without checksums.
+      wantsAll = true
+      return Fault.toStoreError(Fault.unclear(error), uri)
+    })
   }
 
   const complete = (parts: ReadonlyArray<StoredPart>, size: number, digests: Digests, answerMs: number) =>
@@ -187,7 +197,9 @@ export const make = (setting: Setting): PartsSession => {
       ours.made = undefined
       return { _tag: "Absent" }
     }
-    if (yield* exists) return { _tag: "Ready" }
+    // An upload into which the parts cannot go is as good as none.
+    const usable = !wantsAll || proof.mode === "etag"
+    if (usable && (yield* exists)) return { _tag: "Ready" }
     // What looks like before may be ours all the same, as nobody else ends our upload.
     const last = ours.unclear ? yield* ours.find(true) : undefined
     return last?._tag === "Ours" ? last.inspection : { _tag: "Absent" }
