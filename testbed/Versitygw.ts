@@ -15,7 +15,7 @@ const run = promisify(execFile)
 const version = "v1.8.0"
 const module = `github.com/versity/versitygw/cmd/versitygw@${version}`
 
-/** The machine has no Go that will do. */
+/** The machine has no Go that will do, or what it needs cannot be fetched. */
 export class NoGoError extends Error {
   override readonly name = "NoGoError"
 }
@@ -23,7 +23,7 @@ export class NoGoError extends Error {
 const findGo = async (): Promise<string> => {
   const go = process.env["HEADRACE_GO"] ?? "go"
   await run(go, ["version"]).catch(() => {
-    throw new NoGoError(`no Go (looked for ${go})`)
+    throw new NoGoError(`there is no Go (looked for ${go})`)
   })
   return go
 }
@@ -43,7 +43,11 @@ const build = async (): Promise<string> => {
   try {
     // it wants Go 1.26, which an older one fetches when it is allowed to
     const env = { ...process.env, GOTOOLCHAIN: process.env["GOTOOLCHAIN"] ?? "auto", GOBIN: building }
-    await run(go, ["install", module], { cwd: building, env, maxBuffer: 1 << 24 })
+    await run(go, ["install", module], { cwd: building, env, maxBuffer: 1 << 24 }).catch(
+      (error: { stderr?: string }) => {
+        throw new NoGoError(`Go could not build it: ${error.stderr?.trim().split("\n").at(-1) ?? String(error)}`)
+      }
+    )
     await rename(join(building, "versitygw"), program)
   } finally {
     await rm(building, { recursive: true, force: true })
@@ -53,7 +57,7 @@ const build = async (): Promise<string> => {
 
 let built: Promise<string> | undefined
 
-/** Builds versitygw unless it is there; throws `NoGoError` where there is no Go. */
+/** Builds versitygw unless it is there; throws `NoGoError` where that cannot be done. */
 export const installVersitygw = (): Promise<string> => {
   built ??= build()
   return built

@@ -31,8 +31,8 @@ const s3Env = (s3: Versitygw): Readonly<Record<string, string>> => ({
 })
 
 /**
- * Starts a Glance with tokens `USER:PROJECT:ROLE`, a Keystone, a second Glance that asks it, and a versitygw. Without Go
- * that one is missing, unless `required`.
+ * Starts a Glance with tokens `USER:PROJECT:ROLE`, a Keystone, a second Glance that asks it, and a versitygw. Where
+ * Go cannot build that one it is missing, unless it is `required`.
  */
 export const start = async ({ required = false }: { readonly required?: boolean } = {}): Promise<Testbed> => {
   const { venv } = await install()
@@ -62,7 +62,7 @@ export const start = async ({ required = false }: { readonly required?: boolean 
   const image = await images()
   return {
     stop,
-    missing: s3.value instanceof NoGoError ? [`a real S3, because there is ${s3.value.message}`] : [],
+    missing: s3.value instanceof NoGoError ? [`a real S3, because ${s3.value.message}`] : [],
     env: {
       ...(s3.value instanceof NoGoError ? {} : s3Env(s3.value)),
       HEADRACE_TESTBED_VENV: venv,
