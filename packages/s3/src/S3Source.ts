@@ -9,12 +9,14 @@ import type { Source } from "@headrace/core/Source"
 import type * as SourceError from "@headrace/core/SourceError"
 import type { Transport } from "@headrace/core/Transport"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Download from "./internal/download.ts"
 import * as Fault from "./internal/fault.ts"
 import * as Look from "./internal/look.ts"
 import { connect, type Site } from "./internal/site.ts"
 import * as Target from "./internal/target.ts"
+import * as S3Uri from "./S3Uri.ts"
 
 /**
  * Which object, and how its service is reached; each as for a destination (`S3Store.Options`).
@@ -88,3 +90,12 @@ export const object = (options: Options): Source<Transport> => {
     )
   }
 }
+
+/**
+ * The source that an `s3://BUCKET/KEY` names.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromUri = (uri: string): Result.Result<Source<Transport>, S3Uri.S3UriError> =>
+  Result.map(S3Uri.sourceFrom(uri), object)

@@ -10,7 +10,9 @@ import type { Capabilities, Content, PartsSession, Plan, Store } from "@headrace
 import type * as StoreError from "@headrace/core/StoreError"
 import type { Transport } from "@headrace/core/Transport"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import * as S3Uri from "./S3Uri.ts"
 import { isVendor, profiles, recognized, type Vendor } from "./Profile.ts"
 import * as Fault from "./internal/fault.ts"
 import * as Look from "./internal/look.ts"
@@ -242,3 +244,12 @@ export const object = (options: Options): Store<Transport, PartsSession> => {
     abort: (token) => asStoreError(Effect.flatMap(site, (found) => Uploads.abort(found, token)))
   }
 }
+
+/**
+ * The destination that an `s3://BUCKET/KEY` names.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromUri = (uri: string): Result.Result<Store<Transport, PartsSession>, S3Uri.S3UriError> =>
+  Result.map(S3Uri.destinationFrom(uri), object)

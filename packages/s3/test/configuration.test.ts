@@ -5,7 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as FaultServer from "@headrace/testkit/FaultServer"
+import * as S3Source from "@headrace/s3/S3Source"
+import * as S3Store from "@headrace/s3/S3Store"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { afterAll, afterEach, assert, describe, it } from "vitest"
 import * as Bed from "./support/bed.ts"
 
@@ -58,6 +61,20 @@ describe.skipIf(Bed.none)("where the service is, and with which keys", () => {
     })
     // Without a region, and with the bucket in the path.
     fine(await upload(bytes, target()))
+  })
+
+  it("is in a URI, which the store and the source show again", async () => {
+    set({ AWS_ACCESS_KEY_ID: Bed.keys.accessKeyId, AWS_SECRET_ACCESS_KEY: Bed.keys.secretAccessKey })
+    const key = fresh("a b&c?.img")
+    const path = key.split("/").map(encodeURIComponent).join("/")
+    const uri = `s3://${Bed.bucket}/${path}?endpoint=${Bed.endpoint}`
+    const store = Result.getOrThrow(S3Store.fromUri(`${uri}&part_size=5MiB&region=us-east-1`))
+    assert.strictEqual(store.uri, uri)
+    fine(await upload(bytes, target(), { to: [store] as never }))
+    const source = Result.getOrThrow(S3Source.fromUri(uri))
+    assert.strictEqual(source.uri, uri)
+    const info = await Bed.runtime.runPromise(source.info)
+    assert.strictEqual(info.size, bytes.length)
   })
 
   it("is in the shared files, under the profile that is named", async () => {

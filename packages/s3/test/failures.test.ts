@@ -14,6 +14,8 @@ import type { Source } from "@headrace/core/Source"
 import * as Effect from "effect/Effect"
 import * as S3Source from "@headrace/s3/S3Source"
 import type * as S3Store from "@headrace/s3/S3Store"
+import { once } from "node:events"
+import { connect, createServer, type Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 import { cert, key } from "../../http/test/support/certificate.ts"
@@ -524,6 +526,60 @@ describe.skipIf(Bed.none)("giving an upload up", () => {
     for (let i = 0; i < 100 && (await uploads(key)).length > 0; i++) await sleep(50)
     assert.deepStrictEqual(await uploads(key), [])
   })
+})
+
+/** Changes one byte of one body on its way; what the service makes of it is its own. */
+const corrupting = async (head: RegExp) => {
+  let struck = 0
+  const clients = new Set<Socket>()
+  const server = createServer((client) => {
+    clients.add(client)
+    const service = connect(Number(new URL(Bed.endpoint).port), "127.0.0.1")
+    let meant: boolean | undefined
+    let passed = 0
+    client.on("data", (chunk) => {
+      meant ??= head.test(chunk.toString("latin1"))
+      passed += chunk.length
+      if (meant && struck === 0 && passed > 100_000) {
+        struck++
+        chunk[chunk.length - 1]! ^= 1
+      }
+      service.write(chunk)
+    })
+    service.on("data", (chunk) => void client.write(chunk))
+    const end = () => {
+      client.destroy()
+      service.destroy()
+    }
+    for (const socket of [client, service]) socket.on("error", end).on("close", end)
+  }).listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      for (const client of clients) client.destroy()
+    })
+  open.push({ close })
+  const { port } = server.address() as { readonly port: number }
+  return { url: `http://127.0.0.1:${port}`, struck: () => struck }
+}
+
+describe.skipIf(Bed.none)("a byte that is changed on its way", () => {
+  for (const [name, bytes, head] of [
+    ["a part", big, /^PUT \S+partNumber=2/],
+    ["one PUT", small, /^PUT /]
+  ] as const) {
+    it(`in ${name} is seen by the service, and it is sent again`, async () => {
+      const proxy = await corrupting(head)
+      const name = fresh()
+      const outcome = await upload(bytes, { ...place(name), endpoint: proxy.url, partSize })
+      const to = await fine(outcome, name, bytes)
+      assert.strictEqual(proxy.struck(), 1)
+      assert.strictEqual(to.attempts, 2)
+      const retry = outcome.events.find(({ type }) => type === "retry")
+      assert.match(JSON.stringify(retry), /BadDigest|XAmzContentChecksumMismatch/)
+    })
+  }
 })
 
 describe.skipIf(Bed.none)("TLS", () => {

@@ -101,7 +101,7 @@ const shared = (fetch: Provider): Provider => {
 /** The SDK warns on the console of what we do on purpose. */
 const silent = { trace: () => {}, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
-const ownWords = /^(Could not |Region is missing|Profile )/
+const ownWords = /^(Could not |Region is missing|Profile |The SSO session|Token is expired)/
 
 /** What the SDK throws before anything is sent. Its words may hold what it has read, so only known ones are told. */
 const ofLocal = (error: unknown): Fault.Fault => {
