@@ -1,5 +1,5 @@
 /**
- * Brings the real services, Glance 33 and Keystone 30, into a cache folder outside the checkout. It needs
+ * Brings the real services, Glance 33, Keystone 30 and Swift 2.38, into a cache folder outside the checkout. It needs
  * Python 3.11 or newer with venv, and the first call takes some seconds; every later one only looks.
  */
 import { execFile, spawn } from "node:child_process"

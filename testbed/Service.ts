@@ -39,7 +39,8 @@ export interface Launch {
   readonly fileLimit?: number | undefined
 }
 
-const freePort = async (): Promise<number> => {
+/** A port of loopback that nobody listens on. */
+export const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, "127.0.0.1")
   await once(server, "listening")
   const address = server.address()

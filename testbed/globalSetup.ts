@@ -20,7 +20,7 @@ export default async function setup(): Promise<(() => Promise<void>) | undefined
   try {
     const testbed = await start({ required: mode === "required" })
     Object.assign(process.env, testbed.env)
-    say(`Glance 33 and Keystone 30 are up${testbed.missing.length === 0 ? ", versitygw too" : ""}`)
+    say(`Glance 33, Keystone 30 and Swift 2.38 are up${testbed.missing.length === 0 ? ", versitygw too" : ""}`)
     for (const missing of testbed.missing) say(`SKIPPED: tests against ${missing}`)
     return testbed.stop
   } catch (error) {

@@ -107,7 +107,7 @@ def main():
     # the kernel gives the lock back however this program ends
     with open(os.path.join(cache, ".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        once(programs, "installing Glance and Keystone for Python %s into %s" % (version, programs), install)
+        once(programs, "installing Glance, Keystone and Swift for Python %s into %s" % (version, programs), install)
         once(databases, "making their databases", template)
     print(os.path.join(programs, "venv"))
     print(databases)

@@ -1,17 +1,19 @@
 /**
  * The testbed: real OpenStack services and a real S3 on free loopback ports, for tests, benchmarks and trials by hand.
  * `start` starts the ordinary set and says where it is in environment variables (see README.md); a test that needs
- * a service of its own making starts that with `startGlance`, `startKeystone` or `startVersitygw`.
+ * a service of its own making starts that with `startGlance`, `startKeystone`, `startSwift` or `startVersitygw`.
  */
 import { startGlance } from "./Glance.ts"
 import { images, install } from "./Installation.ts"
 import { startKeystone } from "./Keystone.ts"
+import { startSwift } from "./Swift.ts"
 import { NoGoError, startVersitygw, type Versitygw } from "./Versitygw.ts"
 
 export { type Glance, type GlanceOptions, startGlance } from "./Glance.ts"
 export { type Images, type Installation, NoPythonError, images, install } from "./Installation.ts"
 export { type Keystone, type KeystoneOptions, startKeystone } from "./Keystone.ts"
 export type { Service } from "./Service.ts"
+export { startSwift, type Swift, type SwiftOptions } from "./Swift.ts"
 export { NoGoError, startVersitygw, type Versitygw } from "./Versitygw.ts"
 
 /** The ordinary set, running. */
@@ -31,8 +33,8 @@ const s3Env = (s3: Versitygw): Readonly<Record<string, string>> => ({
 })
 
 /**
- * Starts a Glance with tokens `USER:PROJECT:ROLE`, a Keystone, a second Glance that asks it, and a versitygw. Where
- * Go cannot build that one it is missing, unless it is `required`.
+ * Starts a Glance with tokens `USER:PROJECT:ROLE`, a Keystone, a second Glance that asks it, a Swift, and a versitygw.
+ * Where Go cannot build that one it is missing, unless it is `required`.
  */
 export const start = async ({ required = false }: { readonly required?: boolean } = {}): Promise<Testbed> => {
   const { venv } = await install()
@@ -48,13 +50,19 @@ export const start = async ({ required = false }: { readonly required?: boolean 
   const outcome = await Promise.allSettled([
     kept(startGlance()),
     kept(startKeystone()).then(async (keystone) => [keystone, await kept(startGlance({ auth: keystone }))] as const),
+    kept(startSwift()),
     kept(startVersitygw()).catch((error: unknown) => {
       if (required || !(error instanceof NoGoError)) throw error
       return error
     })
   ])
-  const [fake, real, s3] = outcome
-  if (fake.status === "rejected" || real.status === "rejected" || s3.status === "rejected") {
+  const [fake, real, swift, s3] = outcome
+  if (
+    fake.status === "rejected" ||
+    real.status === "rejected" ||
+    swift.status === "rejected" ||
+    s3.status === "rejected"
+  ) {
     await stop()
     throw outcome.find((one) => one.status === "rejected")?.reason
   }
@@ -77,6 +85,11 @@ export const start = async ({ required = false }: { readonly required?: boolean 
       HEADRACE_TESTBED_USER_ID: keystone.userId,
       HEADRACE_TESTBED_APP_CREDENTIAL_ID: keystone.appCredential.id,
       HEADRACE_TESTBED_APP_CREDENTIAL_SECRET: keystone.appCredential.secret,
+      HEADRACE_TESTBED_SWIFT_AUTH_URL: swift.value.authUrl,
+      HEADRACE_TESTBED_SWIFT_USER: swift.value.user,
+      HEADRACE_TESTBED_SWIFT_KEY: swift.value.key,
+      HEADRACE_TESTBED_SWIFT_STORAGE_URL: swift.value.storageUrl,
+      HEADRACE_TESTBED_SWIFT_S3: swift.value.url,
       HEADRACE_TESTBED_QCOW2: image.qcow2,
       HEADRACE_TESTBED_KERNEL: image.kernel,
       HEADRACE_TESTBED_INITRD: image.initrd

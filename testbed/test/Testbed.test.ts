@@ -4,7 +4,7 @@ import { existsSync } from "node:fs"
 import { chmod } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { type Glance, startGlance, startKeystone } from "../testbed.ts"
+import { type Glance, startGlance, startKeystone, startSwift } from "../testbed.ts"
 import { assert, describe, it } from "vitest"
 
 const member = "alice:p-alice:member"
@@ -155,6 +155,20 @@ describe.skipIf(process.env["HEADRACE_TESTBED_GLANCE"] === undefined)("testbed",
         assert.strictEqual(await put(own.url, token, image.id, 2 * mebibyte), 413)
         assert.strictEqual(await put(own.url, token, image.id, 1000), 204)
         assert.strictEqual((await create(own.url, token)).status, 413)
+      })
+    })
+  })
+
+  it("can have a Swift that takes the tokens of a Keystone, and tells its limits", async () => {
+    await using(startKeystone(), async (keystone) => {
+      await using(startSwift({ keystone, maxSegments: 7 }), async (own) => {
+        const headers = { "x-auth-token": await keystone.token("demo") }
+        const container = `${own.url}/v1/KEY_${keystone.projectId}/c`
+        const made = await fetch(container, { method: "PUT", headers })
+        assert.strictEqual(made.status, 201)
+        assert.strictEqual((await fetch(`${own.url}/v1/KEY_other/c`, { headers })).status, 403)
+        const info = await (await fetch(`${own.url}/info`)).json()
+        assert.strictEqual(info.slo.max_manifest_segments, 7)
       })
     })
   })
