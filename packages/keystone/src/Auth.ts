@@ -57,7 +57,23 @@ export type Scope =
   | { readonly _tag: "System" }
 
 /**
+ * Version 1 of signing in, which is Swift's own: `X-Auth-User` and `X-Auth-Key`. Its catalog is the account's address.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface VersionOne {
+  /** All of it, such as `https://swift.example.org/auth/v1.0`. */
+  readonly authUrl: string
+  readonly username: string
+  readonly password: Redacted.Redacted
+  /** Another account than the user's own, which `project_name` names. */
+  readonly account: string | undefined
+}
+
+/**
  * A way to sign in. `None`: no token is sent. `Fixed`: this token, at this endpoint. `Keystone`: a token is asked for.
+ * `VersionOne`: Swift itself is asked for one.
  *
  * @since 0.1.0
  * @category models
@@ -66,6 +82,7 @@ export type Auth =
   | { readonly _tag: "None"; readonly endpoint: string | undefined }
   | { readonly _tag: "Fixed"; readonly token: Redacted.Redacted; readonly endpoint: string | undefined }
   | { readonly _tag: "Keystone"; readonly authUrl: string; readonly identity: Identity; readonly scope: Scope }
+  | ({ readonly _tag: "VersionOne" } & VersionOne)
 
 /**
  * The values of `auth_type` that are understood.
@@ -79,6 +96,7 @@ export const types = [
   "token",
   "v3token",
   "v3applicationcredential",
+  "v1password",
   "admin_token",
   "none"
 ] as const
@@ -110,6 +128,13 @@ export const fromCloud = (cloud: Cloud): Result.Result<Auth, KeystoneError.Keyst
       return auth.token === undefined
         ? fail(`auth_type ${type} needs token`)
         : Result.succeed({ _tag: "Fixed", token: auth.token, endpoint: auth.endpoint })
+    case "v1password": {
+      const { authUrl, password, username } = auth
+      if (authUrl === undefined) return fail("auth_url is missing")
+      if (username === undefined) return fail(`auth_type ${type} needs username`)
+      if (password === undefined) return fail(`auth_type ${type} needs password`)
+      return Result.succeed({ _tag: "VersionOne", authUrl, username, password, account: auth.projectName })
+    }
     case "password":
     case "v3password":
     case "token":

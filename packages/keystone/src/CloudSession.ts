@@ -12,6 +12,7 @@ import * as Auth from "./Auth.ts"
 import * as Catalog from "./Catalog.ts"
 import type { Cloud, ServiceOptions } from "./CloudConfig.ts"
 import * as TokenKeeper from "./internal/tokenKeeper.ts"
+import * as VersionOne from "./internal/versionOne.ts"
 import * as Keystone from "./Keystone.ts"
 import * as KeystoneError from "./KeystoneError.ts"
 
@@ -95,7 +96,7 @@ export const make = Effect.fnUntraced(function* (
   const { applicationCredentialSecret, passcode, password, token } = cloud.auth
   const secrets = [applicationCredentialSecret, passcode, password, token].filter((secret) => secret !== undefined)
   const session =
-    auth._tag === "Keystone"
+    auth._tag === "Keystone" || auth._tag === "VersionOne"
       ? signedIn(cloud, auth, { cloud: cloud.name, transport, tls, secrets })
       : plain(cloud, auth)
   // The private key is in there: behind the prototype no log finds it that shows a session.
@@ -107,13 +108,16 @@ export const make = Effect.fnUntraced(function* (
   return Object.assign(Object.create(hidden) as typeof hidden, session)
 })
 
+/** The ways to sign in that ask somebody. */
+type Asking = Extract<Auth.Auth, { readonly _tag: "Keystone" | "VersionOne" }>
+
 type Unsecured = Omit<CloudSession, "tls">
 
 const authHeaders = (token: TokenValue): Headers =>
   token === undefined ? {} : { "x-auth-token": Redacted.value(token) }
 
 /** A cloud without Keystone: nothing to ask, nothing to renew. */
-const plain = (cloud: Cloud, auth: Exclude<Auth.Auth, { readonly _tag: "Keystone" }>): Unsecured => {
+const plain = (cloud: Cloud, auth: Exclude<Auth.Auth, Asking>): Unsecured => {
   const value = auth._tag === "Fixed" ? auth.token : undefined
   const token = Effect.succeed(value)
   const refusal = KeystoneError.make("Unauthorized", {
@@ -146,13 +150,10 @@ const plain = (cloud: Cloud, auth: Exclude<Auth.Auth, { readonly _tag: "Keystone
   }
 }
 
-const signedIn = (
-  cloud: Cloud,
-  auth: Extract<Auth.Auth, { readonly _tag: "Keystone" }>,
-  client: Keystone.Client
-): Unsecured => {
+const signedIn = (cloud: Cloud, auth: Asking, client: Keystone.Client): Unsecured => {
   let base: string | undefined
   const renew = Effect.gen(function* () {
+    if (auth._tag === "VersionOne") return yield* VersionOne.signIn(client, auth)
     base ??= yield* Keystone.discover(client, auth.authUrl)
     return yield* obtain(client, base, auth)
   })
@@ -182,7 +183,9 @@ const signedIn = (
       region: options.region ?? cloud.region,
       name: options.name
     }
-    return Catalog.choose(catalog, filter) ?? (yield* missing(cloud, catalog, filter))
+    // There is one address, of every region and for everybody.
+    const all = auth._tag === "VersionOne" ? { type: filter.type, interfaces: ["public"] as const } : filter
+    return Catalog.choose(catalog, all) ?? (yield* missing(cloud, catalog, filter))
   })
 
   return {

@@ -177,7 +177,7 @@ describe("what one cannot sign in with", () => {
         [{ auth: { ...user, trust_id: "t" } }, "trust_id is not supported"],
         [{ auth: { ...user, passcode: "123456" } }, "passcode (a second factor) is not supported"],
         [{ auth: user, identity_api_version: 2 }, "identity_api_version 2 is not supported"],
-        ...["v3totp", "v3oidcpassword", "v3multifactor", "v2password", "v1password", "v3kerberos", "v3websso"].map(
+        ...["v3totp", "v3oidcpassword", "v3multifactor", "v2password", "v3kerberos", "v3websso"].map(
           (auth_type) => [{ auth_type, auth: user }, `auth_type ${auth_type} is not supported`] as const
         )
       ]

@@ -17,6 +17,8 @@ export interface Call {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: Uint8Array
+  /** Who is asked, for a person: `Keystone` unless said. */
+  readonly who?: string
 }
 
 /** An answer, whole. */
@@ -60,13 +62,14 @@ const once = Effect.fnUntraced(function* (
   request: Call
 ): Effect.fn.Return<Answer, KeystoneError.KeystoneError> {
   const { cloud } = client
+  const { body, who = "Keystone", ...rest } = request
   const origin = new URL(request.url).origin
   const silent = KeystoneError.make("Stalled", {
     cloud,
-    message: `Keystone at ${origin} accepted the connection and then gave no answer for ${limit / 1000} s`
+    message: `${who} at ${origin} accepted the connection and then gave no answer for ${limit / 1000} s`
   })
   const lost = (error: TransportError) => {
-    const message = `Keystone at ${origin} cannot be reached: ${clean(client, error.message)}`
+    const message = `${who} at ${origin} cannot be reached: ${clean(client, error.message)}`
     return error.reason._tag === "Stalled"
       ? silent
       : KeystoneError.make(error.reason._tag, {
@@ -74,7 +77,6 @@ const once = Effect.fnUntraced(function* (
           message: error.reason._tag === "InvalidConfig" ? clean(client, error.message) : message
         })
   }
-  const { body, ...rest } = request
   const answer = yield* client.transport
     .send({
       ...rest,
@@ -98,7 +100,7 @@ const once = Effect.fnUntraced(function* (
     const retryAfterMs = retryAfter(answer.headers["retry-after"], yield* Clock.currentTimeMillis)
     return yield* KeystoneError.make("Unavailable", {
       cloud,
-      message: `Keystone at ${origin} is not available (status ${answer.status}${words === "" ? "" : `: ${words}`})`,
+      message: `${who} at ${origin} is not available (status ${answer.status}${words === "" ? "" : `: ${words}`})`,
       status: answer.status,
       ...(requestId === undefined ? {} : { requestId }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs })
