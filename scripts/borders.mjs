@@ -18,6 +18,7 @@ const below = {
   core: [],
   keystone: ["core"],
   glance: ["core", "keystone"],
+  swift: ["core", "keystone"],
   http: ["core"],
   s3: ["core"],
   node: ["core"],

@@ -1,0 +1,329 @@
+/**
+ * An object written as segments and a manifest that names them: a static large object. The object does not exist before
+ * its manifest does; until then the segments lie in a container of their own.
+ *
+ * Every segment's MD5 is compared with ours: told beforehand where it is known, else computed while the bytes pass and
+ * compared with the answer's. The manifest repeats them, and its own ETag is checked against the same sum made here.
+ */
+import type { Content, Left, PartBody, PartsSession, StoredPart } from "@headrace/core/Store"
+import type * as StoreError from "@headrace/core/StoreError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import * as Download from "./download.ts"
+import * as Fault from "./fault.ts"
+import * as Manifest from "./manifest.ts"
+import * as Names from "./names.ts"
+import * as Objects from "./objects.ts"
+import * as Place from "./place.ts"
+import * as Platform from "./platform.ts"
+import * as Sending from "./sending.ts"
+import * as Uploads from "./uploads.ts"
+
+export interface Cut {
+  readonly minBytes: number
+  readonly maxBytes: number
+  readonly maxSegments: number
+  readonly preferredBytes: number
+}
+
+interface State {
+  upload: Names.Upload | undefined
+  /** Numbers of the segments that may be there, whatever a listing says. */
+  readonly begun: Set<number>
+  /** Of these, those that were sent whole and of which nobody has answered: they may come into being yet. */
+  readonly unanswered: Set<number>
+  /** ETag of the object that `finish` is to make. */
+  expected: string | undefined
+  /** Why the segments do not make the object. */
+  spoiled: string | undefined
+  /** The object that was there before is made of these very segments. */
+  inUse: boolean
+  segments: number
+}
+
+const what = "the large object was not made"
+
+/** Milliseconds after which it is looked once more whether a segment has come that was on its way. */
+const waits = [250, 500, 1000]
+
+export const make = (target: Place.Target, content: Content, cut: Cut): PartsSession => {
+  const { api, container, contentType, limits, object, segmentContainer, uri } = target
+  const state: State = {
+    upload: undefined,
+    begun: new Set(),
+    unanswered: new Set(),
+    expected: undefined,
+    spoiled: undefined,
+    inUse: false,
+    segments: 0
+  }
+  const place = Place.make(target, (found) => found.etag === state.expected)
+
+  const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
+    Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri))
+
+  const ensure = Effect.gen(function* () {
+    yield* place.ensure(container, target.policy)
+    yield* place.ensure(segmentContainer, undefined)
+  })
+
+  const begin = Effect.gen(function* () {
+    if (state.upload !== undefined) return
+    yield* ensure
+    const now = yield* Clock.currentTimeMillis
+    const random = yield* Platform.uuid
+    state.upload = Names.newUpload({ container: segmentContainer, object, now, random, size: content.size })
+  })
+
+  const noUpload = Fault.make("NotFound", "there is no upload to send segments to")
+
+  const writePart = <E, R>(part: PartBody<E, R>): Effect.Effect<string, Fault.Fault | E, R> =>
+    Effect.suspend(() => {
+      const { upload } = state
+      const { digests, number } = part
+      if (upload === undefined) return Effect.fail(noUpload)
+      if (number > cut.maxSegments) {
+        const message = `an object has at most ${cut.maxSegments} segments, and more bytes come than fit into those`
+        return Effect.fail(Fault.make("TooLarge", message))
+      }
+      state.begun.add(number)
+      let sent = 0
+      return Effect.map(
+        Sending.send<E, R>({
+          api,
+          path: Names.pathOf(segmentContainer, Names.segmentOf(upload, number)),
+          body: {
+            ...part,
+            onSent: (bytes) => {
+              sent += bytes
+              if (sent === part.length) state.unanswered.add(number)
+              part.onSent(bytes)
+            }
+          },
+          md5: digests.md5,
+          compares: digests.md5 === undefined,
+          contentType: "application/octet-stream",
+          what: `segment ${number} was not taken`
+        }),
+        ({ etag }) => {
+          state.unanswered.delete(number)
+          return etag
+        }
+      ).pipe(
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            if (error instanceof Fault.Fault && error.clear) state.unanswered.delete(number)
+          })
+        ),
+        Effect.catch((error): Effect.Effect<never, Fault.Fault | E> => {
+          if (!(error instanceof Fault.Fault) || error.status !== 404) return Effect.fail(error)
+          const again = new Fault.Fault({ ...error, retryable: true })
+          return Effect.andThen(ensure, Effect.fail(again))
+        })
+      )
+    })
+
+  /** Nothing but a plain object is empty. */
+  const putEmpty = (answerMs: number) =>
+    api.call({
+      method: "PUT",
+      path: Place.pathOf(target),
+      what,
+      headers: { ETag: state.expected!, "Content-Type": contentType },
+      answerMs,
+      tries: 1
+    })
+
+  const putManifest = (upload: Names.Upload, parts: ReadonlyArray<StoredPart>, answerMs: number) =>
+    api.call({
+      method: "PUT",
+      path: `${Place.pathOf(target)}?multipart-manifest=put`,
+      what,
+      headers: { ETag: state.expected!, "Content-Type": contentType },
+      body: Manifest.bodyOf(upload, parts),
+      accept: [400, 422],
+      answerMs,
+      tries: 1
+    })
+
+  const finish = ({ answerMs, parts, size }: Parameters<PartsSession["finish"]>[0]): Effect.Effect<void, Fault.Fault> =>
+    Effect.gen(function* () {
+      const { upload } = state
+      if (upload === undefined) return yield* noUpload
+      state.expected = yield* Manifest.etagOf(size === 0 ? [] : parts.map(({ tag }) => tag))
+      state.segments = size === 0 ? 0 : parts.length
+      const { undo } = place.attempt()
+      const reply = yield* Effect.tapError(
+        size === 0 ? putEmpty(answerMs) : putManifest(upload, parts, answerMs),
+        (fault) =>
+          Effect.suspend(() => {
+            if (fault.clear) undo()
+            else if (fault.status === undefined) place.unanswered.value = true
+            return fault.status === 404 ? ensure : Effect.void
+          })
+      )
+      const { requestId, status } = reply
+      const fields = { status, ...(requestId === undefined ? undefined : { requestId }) }
+      if (status === 400 || status === 422) {
+        undo()
+        const said = Manifest.problemsOf(reply.text)
+        const why = said ?? (status === 422 ? "the MD5 of its segments is another" : "the manifest was refused")
+        // Sent again, the same segments would be refused again.
+        if (said !== undefined || status === 422) state.spoiled = why
+        return yield* Fault.make("Rejected", `${what}: ${why}`, { ...fields, retryable: state.spoiled !== undefined })
+      }
+      const etag = Objects.unquoted(reply.headers["etag"])
+      place.taken(etag)
+      if (etag !== state.expected) {
+        state.spoiled = `its ETag is to be ${state.expected}, the service says ${etag === "" ? "none" : etag}`
+        return yield* Fault.make("DigestMismatch", `${what} of its segments: ${state.spoiled}`, {
+          ...fields,
+          retryable: true,
+          clear: false
+        })
+      }
+      if (size === 0) yield* Effect.ignore(removeSegments(upload))
+    })
+
+  const removeSegments = (upload: Names.Upload): Effect.Effect<void, Fault.Fault> =>
+    Effect.gen(function* () {
+      // A listing may lag behind; what this session has begun it knows without.
+      const listed = Effect.map(Objects.list(api, upload.container, upload.prefix), (all) =>
+        all.map(({ name }) => name)
+      )
+      const names = new Set(yield* listed)
+      for (const number of state.begun) names.add(Names.segmentOf(upload, number))
+      yield* Objects.removeAll(api, limits, upload.container, [...names])
+      // A request that was cut may still lie before the service, and be served after those that delete.
+      for (const wait of state.unanswered.size === 0 ? [] : waits) {
+        yield* Effect.sleep(wait)
+        yield* Objects.removeAll(api, limits, upload.container, yield* listed)
+      }
+    })
+
+  const forget = () => {
+    state.upload = undefined
+    state.begun.clear()
+    state.unanswered.clear()
+    state.spoiled = undefined
+    state.inUse = false
+    place.forget()
+  }
+
+  const uploadLeft = (upload: Names.Upload): Left => `upload ${Names.tokenOf(upload)} of ${uri}`
+
+  const discardUpload = (upload: Names.Upload): Effect.Effect<Left, Fault.Fault> =>
+    Effect.gen(function* () {
+      if (state.inUse) return `object ${uri}`
+      if (place.attempted()) {
+        const standing = yield* place.standing
+        if (standing === "ours" && !(yield* place.remove)) return `object ${uri}`
+        // The manifest may come into being yet, and would then be one without segments.
+        if (standing !== "ours" && place.unanswered.value) return uploadLeft(upload)
+      }
+      const removed = yield* Effect.result(removeSegments(upload))
+      if (Result.isFailure(removed)) return uploadLeft(upload)
+      forget()
+      return "none"
+    })
+
+  const discard: Effect.Effect<Left> = Effect.suspend(() =>
+    state.upload === undefined
+      ? Effect.succeed("none")
+      : Effect.orElseSucceed(discardUpload(state.upload), () => `unknown ${uri}`)
+  )
+
+  const left: Effect.Effect<Left> = Effect.suspend(() => {
+    const { upload } = state
+    if (upload === undefined) return Effect.succeed("none")
+    return Effect.orElseSucceed(
+      Effect.gen(function* () {
+        if (state.inUse) return `object ${uri}`
+        if (place.attempted() && (yield* place.standing) === "ours") return `object ${uri}`
+        const listed = yield* Objects.list(api, upload.container, upload.prefix)
+        return listed.length > 0 || state.begun.size > 0 ? uploadLeft(upload) : "none"
+      }),
+      () => `unknown ${uri}`
+    )
+  })
+
+  /** Segments that are there as they were noted. What nobody has noted may be what nobody has compared. */
+  const resume = (
+    token: string,
+    noted: ReadonlyArray<StoredPart>
+  ): Effect.Effect<ReadonlyArray<StoredPart> | undefined, Fault.Fault> =>
+    Effect.gen(function* () {
+      const upload = Names.parseToken(segmentContainer, object, token)
+      if (upload === undefined) return undefined
+      const listed = yield* Objects.list(api, upload.container, upload.prefix)
+      if (listed.length === 0) return undefined
+      const there = new Map(listed.map((entry) => [entry.name, entry]))
+      const parts = noted.filter(({ length, number, tag }) => {
+        const found = there.get(Names.segmentOf(upload, number))
+        return found !== undefined && found.bytes === length && found.hash === tag
+      })
+      const used = yield* Uploads.inUse(api, target)
+      yield* ensure
+      state.upload = upload
+      state.inUse = used.has(upload.prefix)
+      for (const { name } of listed) state.begun.add(Names.parseSegment(object, name)?.number ?? 1)
+      return parts.map(({ length, number, offset, tag }) => ({ number, offset, length, tag, digests: { md5: tag } }))
+    })
+
+  return {
+    shape: "parts",
+    wanted: [],
+    limits: {
+      minBytes: cut.minBytes,
+      maxBytes: cut.maxBytes,
+      maxParts: cut.maxSegments,
+      preferredBytes: cut.preferredBytes
+    },
+    partDigests: ["md5"],
+    begin: asStoreError(begin),
+    writePart: (part) =>
+      Effect.mapError(writePart(part), (error) =>
+        error instanceof Fault.Fault ? Fault.toStoreError(error, uri) : error
+      ),
+    finish: (finished) => asStoreError(finish(finished)),
+    resumption: {
+      token: Effect.sync(() => (state.upload === undefined ? "" : Names.tokenOf(state.upload))),
+      resume: (token, noted) => asStoreError(resume(token, noted))
+    },
+    inspect: asStoreError(
+      Effect.suspend(() => {
+        const { spoiled } = state
+        if (spoiled !== undefined) return Effect.succeed({ _tag: "Spoiled" as const, why: spoiled })
+        return state.upload === undefined ? Effect.succeed({ _tag: "Absent" as const }) : place.inspect
+      })
+    ),
+    checkPlace: () => Effect.void,
+    recreate: asStoreError(
+      Effect.gen(function* () {
+        const remains = yield* discard
+        if (remains !== "none" && !remains.startsWith("object ")) {
+          return yield* Fault.make("Conflict", `the segments of an earlier attempt cannot be deleted: ${remains}`)
+        }
+        forget()
+        yield* begin
+      })
+    ),
+    owned: Effect.succeed(true),
+    location: Effect.succeed(uri),
+    discard,
+    left,
+    seal: Effect.void,
+    read: Stream.mapError(
+      Download.stream(api, { path: Place.pathOf(target), offset: 0, size: undefined, etag: undefined }),
+      (fault) => Fault.toStoreError(fault, uri)
+    ),
+    notes: Effect.sync(() => [
+      ...place.notes,
+      ...(place.isTaken() && state.segments > 0
+        ? [`Swift has no digest of a large object: its ${state.segments} segments were each compared by their MD5`]
+        : [])
+    ])
+  }
+}
