@@ -97,7 +97,7 @@ const proxy = (directory: string, port: number, options: SwiftOptions): string =
     ...(noBulk === true ? [] : ["bulk"]),
     "s3api",
     ...(keystone === undefined ? [] : ["authtoken keystoneauth"]),
-    "tempauth copy slo dlo proxy-server"
+    "tempauth copy container-quotas slo dlo proxy-server"
   ]
   return `${common(directory, "proxy", port)}client_timeout = ${clientTimeout}
 [pipeline:main]
@@ -137,6 +137,8 @@ user_test2_tester2 = testing2 .admin
 user_test_tester3 = testing3
 [filter:copy]
 use = egg:swift#copy
+[filter:container-quotas]
+use = egg:swift#container_quotas
 [filter:slo]
 use = egg:swift#slo
 max_manifest_segments = ${maxSegments}

@@ -47,10 +47,20 @@ export const make = (target: Place.Target, content: Content): WholeSession => {
         contentType,
         what: "the object was not taken"
       }).pipe(
-        Effect.tap(({ etag }) =>
-          Effect.sync(() => {
+        Effect.flatMap(({ etag, requestId }) =>
+          Effect.gen(function* () {
             size = sent
+            // It is ours, whatever it is.
             place.taken(etag)
+            const ours = (yield* body.finalDigests ?? Effect.undefined)?.md5
+            if (ours === undefined || ours === etag) return
+            const message = `the object arrived as other bytes: its MD5 is ${ours}, of what the service took ${etag}`
+            return yield* Fault.make("DigestMismatch", message, {
+              retryable: true,
+              clear: false,
+              status: 201,
+              ...(requestId === undefined ? undefined : { requestId })
+            })
           })
         ),
         Effect.tapError((error) =>
