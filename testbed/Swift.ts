@@ -19,6 +19,8 @@ export interface SwiftOptions {
   readonly maxFileSize?: number
   /** Segments that a large object may have, 1000 by default. */
   readonly maxSegments?: number
+  /** Names that a page of a listing has, 10,000 by default. */
+  readonly listingLimit?: number
   /** Without bulk operations. */
   readonly noBulk?: boolean
   /** Bytes that a part has at least at the S3 face, unless it is the last; 5 MiB by default. */
@@ -37,7 +39,7 @@ export interface Swift extends Service {
   readonly storageUrl: string
 }
 
-const swiftConf = ({ maxFileSize = 5_368_709_122 }: SwiftOptions): string => `[swift-hash]
+const swiftConf = ({ listingLimit = 10_000, maxFileSize = 5_368_709_122 }: SwiftOptions): string => `[swift-hash]
 swift_hash_path_suffix = bed-suffix
 swift_hash_path_prefix = bed-prefix
 [storage-policy:0]
@@ -45,6 +47,7 @@ name = Policy-0
 default = yes
 [swift-constraints]
 max_file_size = ${maxFileSize}
+container_listing_limit = ${listingLimit}
 `
 
 const common = (directory: string, name: string, port: number): string => `[DEFAULT]
