@@ -205,6 +205,7 @@ describe.skipIf(Swift.none)("a manifest", () => {
     assert.isAtMost(Math.abs(Date.now() - left!.startedAt!), 60_000)
     await Swift.runtime.runPromise(Effect.scoped(store.abort!(token!)))
     await gone(container)
+    assert.isTrue(through.requests.some(({ method, path }) => method === "POST" && path.endsWith("?bulk-delete")))
     // There is none any more, which is success.
     await Swift.runtime.runPromise(Effect.scoped(store.abort!(token!)))
   })
@@ -250,6 +251,23 @@ describe.skipIf(Swift.none)("a body", () => {
     const again = failed(await Swift.run(small, store, { retries: 0 }), "DigestMismatch", /./)
     assert.strictEqual(again.left, `object ${store.uri}`)
     assert.strictEqual((await account.send("HEAD", `/${container}/o`)).status, 200)
+  })
+
+  it("that arrives as other bytes, and cannot be sent again, is deleted", async () => {
+    const container = Swift.container()
+    let sent = 0
+    const through = await between({
+      before: async (request) => {
+        if (!isObject(request)) return undefined
+        if (++sent === 1) return "spoil"
+        await account.send("POST", `/${container}`, undefined, { "X-Container-Meta-Quota-Bytes": "1" })
+        return undefined
+      }
+    })
+    const outcome = await Swift.run(small, account.store({ container, object: "o", through }))
+    assert.strictEqual(failed(outcome, "QuotaExceeded", /quota/i).left, "none")
+    assert.strictEqual(sent, 2)
+    await gone(container)
   })
 
   it("after which somebody else writes the name is left alone", async () => {

@@ -135,6 +135,7 @@ describe.skipIf(Swift.none)("a session that goes on with an upload", () => {
     assert.isTrue((await account.bytes(`/${container}/o`)).equals(bytes))
     await finish(session, all)
     assert.strictEqual((await run(session.inspect))._tag, "Stored")
+    assert.notInclude((await run(session.notes)).join(), "a large object was there before")
     assert.isTrue((await account.bytes(`/${container}/o`)).equals(bytes))
   })
 

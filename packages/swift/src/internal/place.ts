@@ -28,39 +28,47 @@ export interface Target {
 const looks = 4
 const lookEveryMs = 250
 
-/** What is there now. */
-export type Standing = "nothing" | "before" | "ours" | "other"
+/** What is there now. `earlier`: what an earlier attempt of ours has put there. */
+type Standing = "nothing" | "before" | "earlier" | "ours" | "other"
 
 export interface Place {
   /** A write has begun that may make something. `undo` takes that back, when it clearly did not. */
   readonly attempt: () => { readonly undo: () => void }
   readonly attempted: () => boolean
-  /** The write was taken, and has this ETag. */
+  /** The write was taken, and has this ETag. It is ours from then on, whatever it is. */
   readonly taken: (etag: string) => void
   readonly isTaken: () => boolean
   /** It was sent whole, and nobody has answered. */
   readonly unanswered: { value: boolean }
-  /** Looks, and says what is there, without judging it. */
-  readonly standing: Effect.Effect<Standing, Fault.Fault>
+  /** Looks, and says whose it is that is there. */
+  readonly standing: Effect.Effect<"ours" | "other" | "nothing new", Fault.Fault>
   /** What the engine is told. */
   readonly inspect: Effect.Effect<Inspection, Fault.Fault>
   /** Deletes the object or the manifest, if it is ours and nothing was there before; false when something stays. */
   readonly remove: Effect.Effect<boolean, Fault.Fault>
-  /** As if nothing had been tried. */
-  readonly forget: () => void
+  /** Another attempt follows. */
+  readonly again: () => void
   /** Makes a container unless it is there; notes it when it was made. */
   readonly ensure: (container: string, policy: string | undefined) => Effect.Effect<void, Fault.Fault>
   readonly notes: Set<string>
 }
 
-/** `matches` says whether what was written since is what was sent, where nobody has said that it was taken. */
-export const make = (target: Target, matches: (found: Objects.Found) => boolean): Place => {
+/**
+ * `matches` says whether what was written since is what was sent, where nobody has said that it was taken; `replaces`,
+ * whether what was there before loses its place.
+ */
+export const make = (
+  target: Target,
+  matches: (found: Objects.Found) => boolean,
+  replaces: () => boolean = () => true
+): Place => {
   const { api, before, container, object, uri } = target
   const notes = new Set<string>()
   const unanswered = { value: false }
   let attempted = false
   let taken: string | undefined
-  let replacedNoted = false
+  /** ETags of all that was taken. */
+  const mine = new Set<string>()
 
   const look = Objects.look(api, container, object)
   const isNew = (found: Objects.Found) => found.timestamp !== before?.timestamp
@@ -68,8 +76,9 @@ export const make = (target: Target, matches: (found: Objects.Found) => boolean)
   const judge = (found: Objects.Found | undefined): Standing => {
     if (found === undefined) return "nothing"
     if (!isNew(found)) return "before"
-    if (!attempted) return "other"
-    return (taken === undefined ? matches(found) : found.etag === taken) ? "ours" : "other"
+    if (found.etag === taken) return "ours"
+    if (mine.has(found.etag)) return "earlier"
+    return attempted && taken === undefined && matches(found) ? "ours" : "other"
   }
 
   const stored = (found: Objects.Found): Inspection => {
@@ -107,22 +116,31 @@ export const make = (target: Target, matches: (found: Objects.Found) => boolean)
     taken: (etag) => {
       taken = etag
       unanswered.value = false
-      if (before === undefined || before.kind === "plain" || replacedNoted) return
-      replacedNoted = true
+      mine.add(etag)
+      if (before === undefined || before.kind === "plain" || !replaces()) return
       notes.add(`a large object was there before (${uri}): its segments are not deleted`)
     },
     isTaken: () => taken !== undefined,
     unanswered,
-    standing: Effect.map(look, judge),
+    standing: Effect.map(look, (found) => {
+      const standing = judge(found)
+      if (standing === "other") return "other"
+      return standing === "ours" || standing === "earlier" ? "ours" : "nothing new"
+    }),
     inspect,
     remove: Effect.gen(function* () {
-      if (before !== undefined || judge(yield* look) !== "ours") return false
+      if (before !== undefined) return false
+      const standing = judge(yield* look)
+      if (standing !== "ours" && standing !== "earlier") return false
       yield* Objects.remove(api, container, object)
+      mine.clear()
+      attempted = unanswered.value = false
+      taken = undefined
       return true
     }),
-    forget: () => {
-      attempted = false
+    again: () => {
       taken = undefined
+      attempted = mine.size > 0
       unanswered.value = false
     },
     ensure: (name, policy) =>

@@ -59,7 +59,11 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
     inUse: false,
     segments: 0
   }
-  const place = Place.make(target, (found) => found.etag === state.expected)
+  const place = Place.make(
+    target,
+    (found) => found.etag === state.expected,
+    () => !state.inUse
+  )
 
   const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
     Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri))
@@ -155,15 +159,18 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
       state.expected = yield* Manifest.etagOf(size === 0 ? [] : parts.map(({ tag }) => tag))
       state.segments = size === 0 ? 0 : parts.length
       const { undo } = place.attempt()
+      // Also for whoever is interrupted while the answer is awaited.
+      place.unanswered.value = true
       const reply = yield* Effect.tapError(
         size === 0 ? putEmpty(answerMs) : putManifest(upload, parts, answerMs),
         (fault) =>
           Effect.suspend(() => {
             if (fault.clear) undo()
-            else if (fault.status === undefined) place.unanswered.value = true
+            if (fault.clear || fault.status !== undefined) place.unanswered.value = false
             return fault.status === 404 ? ensure : Effect.void
           })
       )
+      place.unanswered.value = false
       const { requestId, status } = reply
       const fields = { status, ...(requestId === undefined ? undefined : { requestId }) }
       if (status === 400 || status === 422) {
@@ -209,7 +216,7 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
     state.unanswered.clear()
     state.spoiled = undefined
     state.inUse = false
-    place.forget()
+    place.again()
   }
 
   const uploadLeft = (upload: Names.Upload): Left => `upload ${Names.tokenOf(upload)} of ${uri}`

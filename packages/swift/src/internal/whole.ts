@@ -106,7 +106,7 @@ export const make = (target: Place.Target, content: Content): WholeSession => {
     inspect: asStoreError(place.inspect),
     checkPlace: () => Effect.void,
     // The next body takes the place of what is there.
-    recreate: Effect.sync(place.forget),
+    recreate: Effect.sync(place.again),
     owned: Effect.succeed(true),
     location: Effect.succeed(uri),
     discard: Effect.gen(function* () {
@@ -116,9 +116,7 @@ export const make = (target: Place.Target, content: Content): WholeSession => {
         yield* Effect.sleep(wait)
         const removed = yield* Effect.result(place.remove)
         if (Result.isFailure(removed)) return `unknown ${uri}`
-        if (!removed.success) continue
-        place.forget()
-        return "none"
+        if (removed.success) return "none"
       }
       return yield* left
     }),
