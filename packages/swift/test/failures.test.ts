@@ -103,6 +103,18 @@ describe.skipIf(Swift.none)("a segment", () => {
     }
   }
 
+  it("of which no byte moves any more is sent again", async () => {
+    const container = Swift.container()
+    const through = await proxy(isSegment, { type: "stallRequest", afterBytes: 300_000 })
+    const outcome = await Swift.run(large, account.store({ container, object: "o", segmentSize: mib, through }), {
+      stallMs: 700,
+      answerMs: 700
+    })
+    fine(outcome, "stored")
+    assert.include(JSON.stringify(outcome.events.filter(({ type }) => type === "retry")), '"Stalled"')
+    await whole(container, 4)
+  })
+
   for (const machine of [Swift.runtime, Swift.narrow]) {
     const how = machine === Swift.runtime ? "422 tells" : "the MD5 of the answer tells"
     it(`that arrives as other bytes is sent again: ${how}`, async () => {
@@ -404,4 +416,54 @@ describe.skipIf(Swift.none)("an upload that is interrupted", () => {
       await gone(container)
     })
   }
+
+  /** Runs an upload, interrupts it when the proxy has seen so much of it, and gives what the receipt says is left. */
+  const interrupted = async (
+    bytes: Uint8Array,
+    container: string,
+    match: typeof isSegment,
+    fault: FaultProxy.ProxyFault,
+    seen: (request: FaultProxy.ProxiedRequest) => boolean
+  ) => {
+    const through = await proxy(match, fault, fault)
+    const store = account.store({ container, object: "o", segmentSize: mib, through })
+    const controller = new AbortController()
+    let left: string | undefined
+    const ended = Swift.run(
+      bytes,
+      store,
+      {
+        onEvent: (event) =>
+          Effect.sync(() => {
+            if (event.type === "receipt") left = event.destinations[0]!.error?.left
+          })
+      },
+      { signal: controller.signal }
+    ).catch(() => undefined)
+    while (!through.requests.some((request) => match(request) && seen(request))) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    controller.abort()
+    await ended
+    return { left, store }
+  }
+
+  it("after its body, before the answer, leaves nothing", async () => {
+    const container = Swift.container()
+    const whole = ({ sent }: FaultProxy.ProxiedRequest) => sent === small.length
+    const { left } = await interrupted(small, container, isObject, { type: "delayAnswer", ms: 20_000 }, whole)
+    assert.strictEqual(left, "none")
+    await gone(container)
+  })
+
+  it("before its manifest is answered leaves the segments, as the object may come", async () => {
+    const container = Swift.container()
+    const fault: FaultProxy.ProxyFault = { type: "stallRequest", afterBytes: 10 }
+    const { left, store } = await interrupted(large, container, isManifest, fault, ({ sent }) => sent === 10)
+    const token = /^upload (\S+) of /.exec(left ?? "")?.[1]
+    assert.isDefined(token, left)
+    assert.lengthOf(await account.names(`${container}_segments`), 4)
+    await Swift.runtime.runPromise(Effect.scoped(store.abort!(token!)))
+    await gone(container)
+  })
 })

@@ -1,6 +1,7 @@
 /** What is computed without asking anybody: names, ETags, limits. */
 import * as Effect from "effect/Effect"
 import { assert, describe, it } from "vitest"
+import * as Answer from "../src/internal/answer.ts"
 import * as Limits from "../src/internal/limits.ts"
 import * as Manifest from "../src/internal/manifest.ts"
 import * as Names from "../src/internal/names.ts"
@@ -95,5 +96,60 @@ describe("/info", () => {
     assert.deepInclude(odd, { told: true, maxBytes: 5_368_709_122, bulkDelete: undefined })
     assert.deepStrictEqual(odd.slo, { maxSegments: 1000, minBytes: 1 })
     assert.isUndefined(Limits.decode('{"swift":{}}').slo)
+  })
+})
+
+describe("an answer to a body", () => {
+  const answer = (status: number, words = "", more: Partial<Answer.Answer> = {}): Answer.Answer => ({
+    status,
+    requestId: "tx1",
+    words,
+    retryAfterMs: undefined,
+    ...more
+  })
+
+  for (const [status, words, reason, retryable, clear] of [
+    [400, "", "Rejected", false, true],
+    [401, "", "Unauthorized", false, true],
+    [403, "", "Forbidden", false, true],
+    [404, "The resource could not be found.", "NotFound", false, true],
+    [408, "", "Unavailable", true, false],
+    [409, "", "Conflict", false, true],
+    [410, "", "Gone", false, true],
+    [411, "Missing Content-Length header.", "Rejected", false, true],
+    [412, "", "Conflict", false, true],
+    [413, "Your request is too large.", "TooLarge", false, true],
+    [413, "Upload exceeds quota.", "QuotaExceeded", false, true],
+    [422, "Unable to process the contained instructions", "DigestMismatch", true, true],
+    [429, "", "Unavailable", true, true],
+    [498, "Slow down", "Unavailable", true, true],
+    [499, "", "Unavailable", true, false],
+    [500, "", "Unavailable", true, false],
+    [501, "", "Rejected", false, true],
+    [503, "", "Unavailable", true, false],
+    [507, "", "Unavailable", true, false],
+    [302, "", "Rejected", false, true]
+  ] as const) {
+    it(`${status} ${words} is ${reason}`, () => {
+      const fault = Answer.ofBody(answer(status, words), "segment 7 was not taken")
+      assert.deepInclude(fault, { reason, retryable, clear, status, requestId: "tx1" })
+      assert.match(fault.message, new RegExp(`^segment 7 was not taken: .*${status}`))
+      // What Swift says of every answer of a status says nothing.
+      assert.notMatch(fault.message, /could not be found|contained instructions/)
+    })
+  }
+
+  it("that comes from a proxy says so, and when to come back", () => {
+    const fault = Answer.ofBody(answer(503, "busy", { requestId: undefined, retryAfterMs: 7000 }), "x")
+    assert.strictEqual(fault.message, "x: a proxy before Swift answered 503 Service Unavailable: busy")
+    assert.strictEqual(fault.retryAfterMs, 7000)
+  })
+
+  it("is one line without the token", () => {
+    const response = { status: 400, headers: { "retry-after": "3", "x-trans-id": "tx2" } } as unknown as Parameters<
+      typeof Answer.read
+    >[0]
+    const read = Answer.read(response, "<html><h1>Bad</h1><p>no\n\u001b[31m s3cret &amp; more</p></html>", "s3cret", 0)
+    assert.deepStrictEqual(read, { status: 400, requestId: "tx2", words: "no [31m *** & more", retryAfterMs: 3000 })
   })
 })
