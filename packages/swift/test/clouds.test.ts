@@ -162,6 +162,42 @@ describe.skipIf(Swift.none)("a Swift of a cloud", () => {
     assert.strictEqual(sized.error?.reason._tag, "InvalidConfig")
   })
 
+  it("takes more segments than a manifest may name, of a source of unknown size", async () => {
+    const container = Swift.container()
+    const store = SwiftStore.object({ cloud: "v1", container, object: "o", segmentSize: mib / 4 })
+    const outcome = await Swift.run(Swift.unsized(large, false), store, { verify: "destination" }, { machine })
+    assert.isUndefined(outcome.error, outcome.error?.message)
+    // Of 8 blocks each.
+    const parts = await names(`${container}_segments`)
+    const isManifest = (name: string) => /\/m\d{8}$/.test(name)
+    assert.lengthOf(parts.filter(isManifest), 2)
+    assert.lengthOf(parts, 2 + 7)
+    assert.match(outcome.receipt.destinations[0]!.notes!.join(), /its 7 segments/)
+    assert.deepStrictEqual(await machine.runPromise(Stream.runCollect(store.unfinished!)), [])
+    // A manifest may name 4 manifests of 4 segments here.
+    const { error } = await Swift.run(Swift.unsized(Swift.noise(17 * (mib / 2))), store, {}, { machine })
+    assert.strictEqual(error?.reason._tag, "TooLarge", error?.message)
+    assert.match(error!.message, /at most 16 segments/)
+    assert.strictEqual(error!.left, "none")
+    assert.lengthOf(await names(`${container}_segments`), 2 + 7)
+  })
+
+  it("gives manifests up with their segments, whose bytes alone count", async () => {
+    const container = Swift.container()
+    const store = SwiftStore.object({ cloud: "v1", container, object: "o", segmentSize: mib / 4 })
+    const target = `/${container}_segments`
+    const fresh = await Swift.account(service.authUrl)
+    await fresh.send("PUT", `/${container}`)
+    // Whatever becomes of it, it is no object's.
+    await fresh.send("PUT", target)
+    await fresh.send("PUT", `${target}/o/headrace/1795711010063-0123abcd/unsized/m00000001`, "m")
+    await fresh.send("PUT", `${target}/o/headrace/1795711010063-0123abcd/unsized/00000001`, "x")
+    const [left] = await machine.runPromise(Stream.runCollect(store.unfinished!))
+    assert.strictEqual(left!.bytes, 1)
+    await machine.runPromise(Effect.scoped(store.abort!(left!.token)))
+    assert.deepStrictEqual(await names(`${container}_segments`), [])
+  })
+
   it("has listings of many pages, and segments that are deleted one by one", async () => {
     const container = Swift.container()
     const store = SwiftStore.object({ cloud: "v1", container, object: "o", segmentSize: mib })

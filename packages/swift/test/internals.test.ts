@@ -19,7 +19,12 @@ describe("the names of an upload", () => {
   it("share a prefix, and sort by number", () => {
     assert.strictEqual(Names.segmentOf(upload, 12), "a b/ü%.img/headrace/1795711010063-0123abcd/77/00000012")
     const parsed = Names.parseSegment("a b/ü%.img", Names.segmentOf(upload, 12))
-    assert.deepStrictEqual(parsed, { prefix: upload.prefix, number: 12, startedAt: 1_795_711_010_063 })
+    assert.deepStrictEqual(parsed, { prefix: upload.prefix, manifest: false, number: 12, startedAt: 1_795_711_010_063 })
+  })
+
+  it("of manifests among them are told from those of segments", () => {
+    assert.strictEqual(Names.manifestOf(upload, 2), `${upload.prefix}m00000002`)
+    assert.deepInclude(Names.parseSegment("a b/ü%.img", `${upload.prefix}m00000002`), { manifest: true, number: 2 })
   })
 
   it("are told from other objects' names, and from what only looks like them", () => {

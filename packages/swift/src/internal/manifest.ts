@@ -10,16 +10,24 @@ import * as Platform from "./platform.ts"
 
 export const etagOf = (tags: ReadonlyArray<string>): Effect.Effect<string> => Platform.md5(tags.join(""))
 
+/** What a manifest says of one segment, or of another manifest. */
+export interface Entry {
+  /** Within the segments' container. */
+  readonly name: string
+  readonly etag: string
+  readonly bytes: number
+}
+
+export const entryOf = (upload: Names.Upload, { length, number, tag }: StoredPart): Entry => ({
+  name: Names.segmentOf(upload, number),
+  etag: tag,
+  bytes: length
+})
+
 /** As Swift wants it: names as they are, not percent-encoded. */
-export const bodyOf = (upload: Names.Upload, parts: ReadonlyArray<StoredPart>): Uint8Array =>
+export const bodyOf = ({ container }: Names.Upload, entries: ReadonlyArray<Entry>): Uint8Array =>
   Platform.utf8(
-    JSON.stringify(
-      parts.map(({ length, number, tag }) => ({
-        path: `/${upload.container}/${Names.segmentOf(upload, number)}`,
-        etag: tag,
-        size_bytes: length
-      }))
-    )
+    JSON.stringify(entries.map(({ bytes, etag, name }) => ({ path: `/${container}/${name}`, etag, size_bytes: bytes })))
   )
 
 const nameOf = (entry: unknown): ReadonlyArray<string> => {

@@ -44,19 +44,24 @@ export const newUpload = (input: {
 
 export const segmentOf = ({ prefix }: Upload, number: number): string => `${prefix}${String(number).padStart(8, "0")}`
 
+/** A manifest of some of the segments, where one manifest cannot name them all. */
+export const manifestOf = ({ prefix }: Upload, number: number): string => `${prefix}m${String(number).padStart(8, "0")}`
+
 export const tokenOf = ({ container, prefix }: Upload): string => encode(`${container}/${prefix.replace(/\/$/, "")}`)
 
-/** What the name of a segment says, when it is that of a segment of this object. */
+/** What the name of a segment, or of a manifest beside them, says, when it is one of this object. */
 export const parseSegment = (
   object: string,
   name: string
-): { readonly prefix: string; readonly number: number; readonly startedAt: number } | undefined => {
+):
+  | { readonly prefix: string; readonly manifest: boolean; readonly number: number; readonly startedAt: number }
+  | undefined => {
   const start = uploadsOf(object)
   if (!name.startsWith(start)) return undefined
-  const found = /^((\d{1,15})-[0-9a-f]{8}\/(?:\d+|unsized)\/)(\d{8})$/.exec(name.slice(start.length))
+  const found = /^((\d{1,15})-[0-9a-f]{8}\/(?:\d+|unsized)\/)(m?)(\d{8})$/.exec(name.slice(start.length))
   if (found === null) return undefined
-  const [, rest = "", began, number] = found
-  return { prefix: `${start}${rest}`, number: Number(number), startedAt: Number(began) }
+  const [, rest = "", began, mark, number] = found
+  return { prefix: `${start}${rest}`, manifest: mark === "m", number: Number(number), startedAt: Number(began) }
 }
 
 /** The upload that a token names, when it is one of this object. */

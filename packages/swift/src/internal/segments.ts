@@ -11,6 +11,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import type { Reply } from "./api.ts"
 import * as Download from "./download.ts"
 import * as Fault from "./fault.ts"
 import * as Manifest from "./manifest.ts"
@@ -24,6 +25,7 @@ import * as Uploads from "./uploads.ts"
 export interface Cut {
   readonly minBytes: number
   readonly maxBytes: number
+  /** Of one manifest. */
   readonly maxSegments: number
   readonly preferredBytes: number
 }
@@ -59,6 +61,8 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
     inUse: false,
     segments: 0
   }
+  // How many segments an object will have that nobody knows the size of, nobody knows either: manifests may name manifests.
+  const maxParts = content.size === undefined ? cut.maxSegments ** 2 : cut.maxSegments
   const place = Place.make(
     target,
     (found) => found.etag === state.expected,
@@ -88,8 +92,8 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
       const { upload } = state
       const { digests, number } = part
       if (upload === undefined) return Effect.fail(noUpload)
-      if (number > cut.maxSegments) {
-        const message = `an object has at most ${cut.maxSegments} segments, and more bytes come than fit into those`
+      if (number > maxParts) {
+        const message = `an object has at most ${maxParts} segments, and more bytes come than fit into those`
         return Effect.fail(Fault.make("TooLarge", message))
       }
       state.begun.add(number)
@@ -130,69 +134,102 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
     })
 
   /** Nothing but a plain object is empty. */
-  const putEmpty = (answerMs: number) =>
+  const putEmpty = (etag: string, answerMs: number) =>
     api.call({
       method: "PUT",
       path: Place.pathOf(target),
       what,
-      headers: { ETag: state.expected!, "Content-Type": contentType },
+      headers: { ETag: etag, "Content-Type": contentType },
       answerMs,
       tries: 1
     })
 
-  const putManifest = (upload: Names.Upload, parts: ReadonlyArray<StoredPart>, answerMs: number) =>
-    api.call({
-      method: "PUT",
-      path: `${Place.pathOf(target)}?multipart-manifest=put`,
-      what,
-      headers: { ETag: state.expected!, "Content-Type": contentType },
-      body: Manifest.bodyOf(upload, parts),
-      accept: [400, 422],
-      answerMs,
-      tries: 1
-    })
+  const putManifest = (path: string, body: Uint8Array, etag: string, answerMs: number) =>
+    Effect.flatMap(
+      api.call({
+        method: "PUT",
+        path: `${path}?multipart-manifest=put`,
+        what,
+        headers: { ETag: etag, "Content-Type": contentType },
+        body,
+        accept: [400, 422],
+        answerMs,
+        tries: 1
+      }),
+      (reply): Effect.Effect<Reply, Fault.Fault> => {
+        const { requestId, status } = reply
+        if (status !== 400 && status !== 422) return Effect.succeed(reply)
+        const said = Manifest.problemsOf(reply.text)
+        const why = said ?? (status === 422 ? "the MD5 of its segments is another" : "the manifest was refused")
+        // Sent again, the same segments would be refused again.
+        if (said !== undefined || status === 422) state.spoiled = why
+        const fields = { status, ...(requestId === undefined ? undefined : { requestId }) }
+        return Effect.fail(
+          Fault.make("Rejected", `${what}: ${why}`, { ...fields, retryable: state.spoiled !== undefined })
+        )
+      }
+    )
+
+  /** What the object's own manifest names: its segments, or manifests of as many as one may name. */
+  const entriesOf = (upload: Names.Upload, parts: ReadonlyArray<StoredPart>, answerMs: number) => {
+    const all = parts.map((part) => Manifest.entryOf(upload, part))
+    const most = cut.maxSegments
+    if (all.length <= most) return Effect.succeed(all)
+    const groups = Array.from({ length: Math.ceil(all.length / most) }, (_, index) =>
+      all.slice(index * most, (index + 1) * most)
+    )
+    return Effect.forEach(groups, (entries, index) =>
+      Effect.gen(function* () {
+        const name = Names.manifestOf(upload, index + 1)
+        const etag = yield* Manifest.etagOf(entries.map(({ etag }) => etag))
+        yield* putManifest(Names.pathOf(upload.container, name), Manifest.bodyOf(upload, entries), etag, answerMs)
+        return { name, etag, bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0) }
+      })
+    )
+  }
 
   const finish = ({ answerMs, parts, size }: Parameters<PartsSession["finish"]>[0]): Effect.Effect<void, Fault.Fault> =>
     Effect.gen(function* () {
       const { upload } = state
       if (upload === undefined) return yield* noUpload
-      state.expected = yield* Manifest.etagOf(size === 0 ? [] : parts.map(({ tag }) => tag))
+      const entries = size === 0 ? [] : yield* entriesOf(upload, parts, answerMs)
+      const expected = yield* Manifest.etagOf(entries.map(({ etag }) => etag))
+      state.expected = expected
       state.segments = size === 0 ? 0 : parts.length
       const { undo } = place.attempt()
       // Also for whoever is interrupted while the answer is awaited.
       place.unanswered.value = true
       const reply = yield* Effect.tapError(
-        size === 0 ? putEmpty(answerMs) : putManifest(upload, parts, answerMs),
+        size === 0
+          ? putEmpty(expected, answerMs)
+          : putManifest(Place.pathOf(target), Manifest.bodyOf(upload, entries), expected, answerMs),
         (fault) =>
-          Effect.suspend(() => {
+          Effect.sync(() => {
             if (fault.clear) undo()
-            if (fault.clear || fault.status !== undefined) place.unanswered.value = false
-            return fault.status === 404 ? ensure : Effect.void
+            // A gateway has not waited for what Swift does yet.
+            if (fault.clear || fault.requestId !== undefined) place.unanswered.value = false
           })
       )
-      place.unanswered.value = false
       const { requestId, status } = reply
-      const fields = { status, ...(requestId === undefined ? undefined : { requestId }) }
-      if (status === 400 || status === 422) {
-        undo()
-        const said = Manifest.problemsOf(reply.text)
-        const why = said ?? (status === 422 ? "the MD5 of its segments is another" : "the manifest was refused")
-        // Sent again, the same segments would be refused again.
-        if (said !== undefined || status === 422) state.spoiled = why
-        return yield* Fault.make("Rejected", `${what}: ${why}`, { ...fields, retryable: state.spoiled !== undefined })
-      }
       const etag = Objects.unquoted(reply.headers["etag"])
       place.taken(etag)
-      if (etag !== state.expected) {
-        state.spoiled = `its ETag is to be ${state.expected}, the service says ${etag === "" ? "none" : etag}`
+      if (etag !== expected) {
+        state.spoiled = `its ETag is to be ${expected}, the service says ${etag === "" ? "none" : etag}`
         return yield* Fault.make("DigestMismatch", `${what} of its segments: ${state.spoiled}`, {
-          ...fields,
+          status,
+          ...(requestId === undefined ? undefined : { requestId }),
           retryable: true,
           clear: false
         })
       }
       if (size === 0) yield* Effect.ignore(removeSegments(upload))
-    })
+    }).pipe(
+      Effect.catch((fault): Effect.Effect<never, Fault.Fault> => {
+        if (fault.status !== 404) return Effect.fail(fault)
+        // Somebody has deleted a container meanwhile.
+        return Effect.andThen(ensure, Effect.fail(new Fault.Fault({ ...fault, retryable: true })))
+      })
+    )
 
   const removeSegments = (upload: Names.Upload): Effect.Effect<void, Fault.Fault> =>
     Effect.gen(function* () {
@@ -275,7 +312,10 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
       yield* ensure
       state.upload = upload
       state.inUse = used.has(upload.prefix)
-      for (const { name } of listed) state.begun.add(Names.parseSegment(object, name)?.number ?? 1)
+      for (const { name } of listed) {
+        const segment = Names.parseSegment(object, name)
+        if (segment?.manifest === false) state.begun.add(segment.number)
+      }
       return parts.map(({ length, number, offset, tag }) => ({ number, offset, length, tag, digests: { md5: tag } }))
     })
 
@@ -285,7 +325,7 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
     limits: {
       minBytes: cut.minBytes,
       maxBytes: cut.maxBytes,
-      maxParts: cut.maxSegments,
+      maxParts,
       preferredBytes: cut.preferredBytes
     },
     partDigests: ["md5"],

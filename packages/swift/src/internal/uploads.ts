@@ -39,7 +39,7 @@ export const unfinished = (api: Api, spot: Spot): Effect.Effect<ReadonlyArray<Un
       const segment = Names.parseSegment(object, name)
       if (segment === undefined) continue
       const upload = found.get(segment.prefix) ?? { startedAt: segment.startedAt, bytes: 0 }
-      upload.bytes += bytes
+      if (!segment.manifest) upload.bytes += bytes
       found.set(segment.prefix, upload)
     }
     if (found.size === 0) return []

@@ -67,7 +67,8 @@ export const make = (target: Place.Target, content: Content): WholeSession => {
           Effect.sync(() => {
             const fault = error instanceof Fault.Fault ? error : undefined
             if (fault?.clear === true) undo()
-            if (fault?.status !== undefined) place.unanswered.value = false
+            // A gateway has not waited for what Swift does yet.
+            if (fault?.clear === true || fault?.requestId !== undefined) place.unanswered.value = false
           })
         ),
         Effect.catch((error): Effect.Effect<never, Fault.Fault | E> => {
