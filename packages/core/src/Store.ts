@@ -11,6 +11,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Block } from "./Block.ts"
+import type { Copy, Copying } from "./Copies.ts"
 import type { Algorithm, Digests } from "./Digest.ts"
 import type { StoreError } from "./StoreError.ts"
 
@@ -175,6 +176,8 @@ export interface SessionBase {
   readonly read: Stream.Stream<Uint8Array, StoreError>
   /** Things worth telling a person, such as a format that was guessed. */
   readonly notes: Effect.Effect<ReadonlyArray<string>>
+  /** How the service is made to copy the object by itself; there where the store has `copies`. */
+  readonly copying?: Copying
 }
 
 /**
@@ -341,6 +344,11 @@ export interface Store<out R = never, out S extends Session = Session> {
   readonly plan: (content: Content) => Effect.Effect<Plan, StoreError, R | Scope.Scope>
   /** Opens a session for one object. Signs in; makes nothing yet. The scope closes the session's connections. */
   readonly open: (content: Content) => Effect.Effect<S, StoreError, R | Scope.Scope>
+  /**
+   * Further places of the same service, which copies the object there by itself once it is proven. Each has a verdict of
+   * its own, and is required where the destination is.
+   */
+  readonly copies?: ReadonlyArray<Copy<R>>
   /** Uploads of parts that are not finished, whoever began them, of this object or, for a whole container, of all. */
   readonly unfinished?: Stream.Stream<UnfinishedUpload, StoreError, R>
   /** Gives an unfinished upload up, with its parts. Succeeds also when there is none. */

@@ -1,7 +1,7 @@
 /**
  * A transfer brings the bytes of one source to its destinations, and proves that they arrived: it reads the source
  * once, computes digests while the bytes pass, retries what can be retried, and compares what was sent with what each
- * store says it holds.
+ * store says it holds. Where a service copies an object to further places by itself, these are destinations too.
  *
  * `run` gives the receipt; when a required destination failed, the error carries it. `events` is the same transfer as
  * a stream. Interrupting either stops the bytes at once and tidies up within five seconds.
@@ -19,6 +19,7 @@ import * as Stream from "effect/Stream"
 import * as Bandwidth from "./Bandwidth.ts"
 import type { BlockPool } from "./BlockPool.ts"
 import * as Digest from "./Digest.ts"
+import * as Copying from "./internal/copying.ts"
 import * as Delivery from "./internal/delivery.ts"
 import * as End from "./internal/end.ts"
 import * as Entry from "./internal/entry.ts"
@@ -133,25 +134,31 @@ export const run = <RS = never, RD = never>(
         Effect.flatMap(Entry.stamp(id, event), options.onEvent ?? (() => Effect.void))
       const startedAt = yield* Clock.currentTimeMillis
       const ends = End.all(options.to, options.also ?? [])
+      const lines = End.lines(ends)
       let announced = false
       const announce = (size: number | null) =>
         Effect.suspend(() => {
           announced = true
-          const destinations = ends.map(({ required, store }) => ({ uri: store.uri, required }))
+          const destinations = lines.map(({ required, uri }) => ({ uri, required }))
           return emit({ type: "start", source: { uri: source.uri, size }, destinations })
         })
 
       let watching: Fiber.Fiber<never> | undefined
       let concluded = false
 
-      /** A destination's verdict, told once. */
-      const settle = (end: End.End<RD>, verdict: Verdict.Verdict, cancelled = false) =>
+      /** The verdict of a destination or of a copy, told once. */
+      const settle = (line: End.Line, verdict: Verdict.Verdict, cancelled = false) =>
         Effect.gen(function* () {
+          // With the last verdict there is nothing to report any more.
+          if (watching !== undefined && lines.every((other) => other === line || other.verdict !== undefined)) {
+            yield* Fiber.interrupt(watching)
+          }
           const now = yield* Clock.currentTimeMillis
-          const { required, state, store } = end
-          end.verdict = verdict
-          end.entry = Entry.destination({ uri: store.uri, required, verdict, cancelled, state, startedAt, now })
-          yield* emit({ type: "verdict", ...end.entry })
+          const { required, state, uri } = line
+          const since = line.startedAt ?? startedAt
+          line.verdict = verdict
+          line.entry = Entry.destination({ uri, required, verdict, cancelled, state, startedAt: since, now })
+          yield* emit({ type: "verdict", ...line.entry })
         })
 
       /** Tidies up after a destination that was stopped from outside. */
@@ -167,13 +174,18 @@ export const run = <RS = never, RD = never>(
         const receipt: Receipt.Receipt = {
           id,
           source: { uri: source.uri, ...End.content(ends) },
-          destinations: ends.map((end) => end.entry!)
+          destinations: lines.map((line) => line.entry!)
         }
         return Effect.as(emit({ type: "receipt", ...receipt }), receipt)
       })
 
       /** The same for all that have no verdict yet. */
-      const concludeAll = (verdictOf: (end: End.End<RD>) => Effect.Effect<Verdict.Verdict>, cancelled: boolean) =>
+      const concludeAll = (
+        verdictOf: (end: End.End<RD>) => Effect.Effect<Verdict.Verdict>,
+        /** Of the copies of an end that has a verdict. */
+        copyVerdictOf: (end: End.End<RD>) => Effect.Effect<Verdict.Verdict>,
+        cancelled: boolean
+      ) =>
         Effect.gen(function* () {
           concluded = true
           // Stopped, or without bytes, before the source was known.
@@ -182,6 +194,13 @@ export const run = <RS = never, RD = never>(
           const open = ends.filter((end) => end.verdict === undefined)
           const verdicts = yield* Effect.forEach(open, verdictOf, { concurrency: "unbounded" })
           for (const [index, end] of open.entries()) yield* settle(end, verdicts[index]!, cancelled)
+          const copied = ends.filter(({ copies }) => copies.some(({ verdict }) => verdict === undefined))
+          const ofCopies = yield* Effect.forEach(copied, copyVerdictOf, { concurrency: "unbounded" })
+          for (const [index, { copies }] of copied.entries()) {
+            for (const copy of copies) {
+              if (copy.verdict === undefined) yield* settle(copy, ofCopies[index]!, cancelled)
+            }
+          }
           return yield* conclude
         })
 
@@ -190,7 +209,11 @@ export const run = <RS = never, RD = never>(
         if (prepared._tag === "Failure") {
           const problem = prepared.failure
           const bad: Verdict.Verdict = { _tag: "Bad", problem, left: "none", object: undefined }
-          const receipt = yield* concludeAll(() => Effect.succeed(bad), false)
+          const receipt = yield* concludeAll(
+            () => Effect.succeed(bad),
+            () => Effect.succeed(bad),
+            false
+          )
           return yield* toError(problem, "none", false, ends[0]?.store.uri ?? source.uri, options, receipt)
         }
         const { content, first, info, reported } = prepared.success
@@ -227,16 +250,7 @@ export const run = <RS = never, RD = never>(
                 decline: fanOut?.leave(index) ?? first.close,
                 hasher,
                 counters: end.counters,
-                onRetry: ({ attempt, problem, waitMs }) =>
-                  emit({
-                    type: "retry",
-                    uri: end.store.uri,
-                    attempt,
-                    reason: problem.reason,
-                    message: problem.message,
-                    ...(problem.status === undefined ? undefined : { status: problem.status }),
-                    waitMs
-                  })
+                onRetry: (retry) => emit(Entry.retry(end.uri, retry))
               },
               end.state
             )
@@ -248,15 +262,18 @@ export const run = <RS = never, RD = never>(
               end.counters.acknowledged = end.counters.sent
               yield* emit(yield* Watch.last(watched))
             }
-            // With the last verdict there is nothing to report any more.
-            if (ends.every((other) => other === end || other.verdict !== undefined)) yield* Fiber.interrupt(watching!)
-            if (verdict !== undefined) yield* settle(end, verdict)
-            else yield* settle(end, yield* stopped(end, "cancelled"), true)
+            const reached = verdict ?? (yield* stopped(end, "cancelled"))
+            yield* settle(end, reached, verdict === undefined)
+            yield* Copying.follow(end, reached, {
+              ...settings,
+              onRetry: (follower, retry) => emit(Entry.retry(follower.uri, retry)),
+              settle
+            })
           })
         yield* Effect.forEach(ends, deliver, { concurrency: "unbounded", discard: true })
         concluded = true
         const receipt = yield* conclude
-        const failed = End.worst(ends)
+        const failed = End.worst(lines)
         if (failed === undefined) return receipt
         const { problem, left } = failed.verdict
         return yield* toError(problem, left, true, failed.uri, options, receipt)
@@ -265,7 +282,7 @@ export const run = <RS = never, RD = never>(
       return yield* Effect.onExit(body, (exit) => {
         const keep = options.keepFailed ?? false
         if (Exit.isFailure(exit) && Exit.hasInterrupts(exit)) {
-          return concludeAll((end) => stopped(end, "interrupted"), true)
+          return concludeAll((end) => stopped(end, "interrupted"), Copying.interrupted, true)
         }
         // A defect, of whoever is told of events for instance: it passes, but leaves nothing behind.
         if (Exit.isFailure(exit) && Exit.hasDies(exit) && !concluded) {

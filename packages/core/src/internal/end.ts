@@ -1,6 +1,8 @@
 /**
- * What is known of each destination of a transfer while it runs, and of all of them together at its end.
+ * What is known of each destination of a transfer while it runs, and of the copies that its service makes; and of all of
+ * them together at its end.
  */
+import type { Copy } from "../Copies.ts"
 import type { Digests } from "../Digest.ts"
 import type * as Receipt from "../Receipt.ts"
 import type { Store } from "../Store.ts"
@@ -8,20 +10,48 @@ import type { Counters } from "./attempt.ts"
 import type { State } from "./delivery.ts"
 import type { Verdict } from "./verdict.ts"
 
-export interface End<RD> {
-  readonly store: Store<RD>
+/** What has an entry of its own in the receipt. */
+export interface Line {
+  readonly uri: string
   readonly required: boolean
-  readonly state: State
-  readonly counters: Counters
+  /** Milliseconds since 1970; `undefined`: when the transfer did. */
+  readonly startedAt: number | undefined
+  readonly state: Pick<State, "attempts" | "bytesSent" | "notes">
   verdict: Verdict | undefined
   /** In the receipt, once there is a verdict. */
   entry: Receipt.Destination | undefined
 }
 
+/** A copy that the service is to make of a destination's object. */
+export interface Follower extends Line {
+  readonly place: string
+  startedAt: number | undefined
+}
+
+export interface End<RD> extends Line {
+  readonly store: Store<RD>
+  readonly state: State
+  readonly counters: Counters
+  readonly copies: ReadonlyArray<Follower>
+}
+
+const follower = ({ place, uri }: Copy<unknown>, required: boolean): Follower => ({
+  uri,
+  place,
+  required,
+  startedAt: undefined,
+  state: { attempts: 0, bytesSent: 0, notes: [] },
+  verdict: undefined,
+  entry: undefined
+})
+
 export const all = <RD>(to: ReadonlyArray<Store<RD>>, also: ReadonlyArray<Store<RD>>): ReadonlyArray<End<RD>> =>
   [...to, ...also].map((store, index) => ({
     store,
+    uri: store.uri,
     required: index < to.length,
+    startedAt: undefined,
+    copies: (store.copies ?? []).map((copy) => follower(copy, index < to.length)),
     state: {
       session: undefined,
       standing: undefined,
@@ -36,6 +66,10 @@ export const all = <RD>(to: ReadonlyArray<Store<RD>>, also: ReadonlyArray<Store<
     entry: undefined
   }))
 
+/** The receipt's entries in order: a destination's copies come after it. */
+export const lines = (ends: ReadonlyArray<Line & { readonly copies: ReadonlyArray<Follower> }>): ReadonlyArray<Line> =>
+  ends.flatMap((end) => [end as Line].concat(end.copies))
+
 /** The source's size, and every digest that was computed of it for one or the other destination. */
 export const content = <RD>(
   ends: ReadonlyArray<End<RD>>
@@ -48,12 +82,12 @@ export const content = <RD>(
 const isMismatch = (verdict: Verdict) =>
   verdict._tag === "Bad" && ["DigestMismatch", "SizeMismatch", "SourceMismatch"].includes(verdict.problem.reason)
 
-/** The required destination whose failure is the transfer's. */
-export const worst = <RD>(
-  ends: ReadonlyArray<End<RD>>
+/** The required destination, or copy, whose failure is the transfer's. */
+export const worst = (
+  all: ReadonlyArray<Line>
 ): { readonly uri: string; readonly verdict: Verdict & { readonly _tag: "Bad" } } | undefined => {
-  const failed = ends.flatMap(({ required, store, verdict }) =>
-    required && verdict?._tag === "Bad" ? [{ uri: store.uri, verdict }] : []
+  const failed = all.flatMap(({ required, uri, verdict }) =>
+    required && verdict?._tag === "Bad" ? [{ uri, verdict }] : []
   )
   return failed.find(({ verdict }) => isMismatch(verdict)) ?? failed[0]
 }

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Receipt from "../Receipt.ts"
 import type { TransferEvent } from "../TransferEvent.ts"
 import type { State } from "./delivery.ts"
+import type { Problem } from "./problem.ts"
 import type { Verdict } from "./verdict.ts"
 
 type WithoutStamp<E> = E extends TransferEvent ? Omit<E, "at" | "id"> & { readonly id?: string } : never
@@ -19,12 +20,25 @@ export const stamp = (id: string, event: Untimed): Effect.Effect<TransferEvent> 
     return { type, at: new Date(now).toISOString(), ...fields, id } as unknown as TransferEvent
   })
 
+export const retry = (
+  uri: string,
+  { attempt, problem, waitMs }: { readonly attempt: number; readonly problem: Problem; readonly waitMs: number }
+): Untimed => ({
+  type: "retry",
+  uri,
+  attempt,
+  reason: problem.reason,
+  message: problem.message,
+  ...(problem.status === undefined ? undefined : { status: problem.status }),
+  waitMs
+})
+
 export const destination = (input: {
   readonly uri: string
   readonly required: boolean
   readonly verdict: Verdict
   readonly cancelled: boolean
-  readonly state: State
+  readonly state: Pick<State, "attempts" | "bytesSent" | "notes">
   readonly startedAt: number
   readonly now: number
 }): Receipt.Destination => {

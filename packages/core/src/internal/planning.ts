@@ -12,16 +12,21 @@ export const run = <RS, RD>(options: Options<RS, RD>): Effect.Effect<Planned, ne
   Effect.scoped(
     Effect.gen(function* () {
       const id = options.id ?? (yield* Uuid.next)
-      const stores = [...options.to, ...(options.also ?? [])]
+      /** Destinations, each followed by its copies. */
+      const asked = [...options.to, ...(options.also ?? [])].flatMap((store, index) => {
+        const required = index < options.to.length
+        const copies = (store.copies ?? []).map(({ plan, uri }) => ({ uri, required, plan: () => plan }))
+        return [{ uri: store.uri, required, plan: store.plan }].concat(copies)
+      })
       const prepared = yield* Effect.result(Settings.prepare(options))
       if (prepared._tag === "Failure") {
         const problem = prepared.failure
         return {
           id,
           source: { uri: options.source.uri, size: null },
-          destinations: stores.map((store, index) => ({
-            uri: store.uri,
-            required: index < options.to.length,
+          destinations: asked.map(({ required, uri }) => ({
+            uri,
+            required,
             action: "fail" as const,
             why: problem.message,
             problem
@@ -29,12 +34,12 @@ export const run = <RS, RD>(options: Options<RS, RD>): Effect.Effect<Planned, ne
         }
       }
       const { content } = prepared.success
-      const destinations = yield* Effect.forEach(stores, (store, index) =>
-        Effect.match(Effect.scoped(store.plan(content)), {
-          onSuccess: (planned) => ({ uri: store.uri, required: index < options.to.length, ...planned }),
+      const destinations = yield* Effect.forEach(asked, ({ plan, required, uri }) =>
+        Effect.match(Effect.scoped(plan(content)), {
+          onSuccess: (planned) => ({ uri, required, ...planned }),
           onFailure: (error) => ({
-            uri: store.uri,
-            required: index < options.to.length,
+            uri,
+            required,
             action: "fail" as const,
             why: error.message,
             problem: Problem.fromError(error)

@@ -17,12 +17,18 @@ export const leave = ({ session, standing }: Begun, keep: boolean): Effect.Effec
     ? Effect.succeed("none")
     : Effect.tap(keep ? session.left : session.discard, (left) => standing?.ended(left) ?? Effect.void)
 
-/** Tidies up after an interruption, within the time that a person waits after Ctrl-C. */
-export const abandon = (begun: Begun, keep: boolean): Effect.Effect<Left> =>
+/** Within the time that a person waits after Ctrl-C. */
+const soon = (left: Effect.Effect<Left>, session: Session | undefined): Effect.Effect<Left> =>
   Effect.flatMap(
-    Effect.timeoutOption(Effect.interruptible(leave(begun, keep)), 4500),
+    Effect.timeoutOption(Effect.interruptible(left), 4500),
     Option.match({
       onSome: Effect.succeed,
-      onNone: () => Effect.map(begun.session?.location ?? Effect.succeed("none"), (uri) => `unknown ${uri}`)
+      onNone: () => Effect.map(session?.location ?? Effect.succeed("none"), (uri) => `unknown ${uri}`)
     })
   )
+
+/** Tidies up after an interruption. */
+export const abandon = (begun: Begun, keep: boolean): Effect.Effect<Left> => soon(leave(begun, keep), begun.session)
+
+/** After an interruption, of an object that is proven and stays: what is there. */
+export const remaining = (session: Session): Effect.Effect<Left> => soon(session.left, session)

@@ -7,16 +7,14 @@ import * as Effect from "effect/Effect"
 import { BlockPool, blockBytes } from "../BlockPool.ts"
 import { Meter } from "../Progress.ts"
 import type { Content } from "../Store.ts"
-import type { End } from "./end.ts"
+import type { End, Follower } from "./end.ts"
 import type { Untimed } from "./entry.ts"
 
 const everyMs = 250
 
 export interface Watched {
   readonly content: Content
-  readonly ends: ReadonlyArray<
-    Pick<End<never>, "required" | "verdict" | "counters"> & { readonly store: { readonly uri: string } }
-  >
+  readonly ends: ReadonlyArray<Pick<End<never>, "uri" | "required" | "verdict" | "counters" | "copies">>
   readonly startedAt: number
   /** The read that several destinations share. */
   readonly shared: { readonly read: () => number; readonly hashed: () => number } | undefined
@@ -31,6 +29,13 @@ const sentBySlowest = ({ ends }: Watched): number => {
   return Math.min(...behind.map((end) => end.counters.sent))
 }
 
+/** Nothing is sent for a copy, and the service has it whole or not at all. */
+const copied = ({ uri, verdict }: Follower) => ({
+  uri,
+  sent: 0,
+  acknowledged: verdict?._tag === "Good" ? (verdict.object.size ?? 0) : 0
+})
+
 const event = (watched: Watched, bytesPerSecond: number, memory: number): Untimed => {
   const { content, ends, shared } = watched
   const left = content.size === undefined ? undefined : content.size - sentBySlowest(watched)
@@ -38,11 +43,10 @@ const event = (watched: Watched, bytesPerSecond: number, memory: number): Untime
     type: "progress",
     read: Math.max(shared?.read() ?? 0, ...ends.map(({ counters }) => counters.read)),
     hashed: Math.max(shared?.hashed() ?? 0, ...ends.map(({ counters }) => counters.hashed())),
-    destinations: ends.map(({ counters, store }) => ({
-      uri: store.uri,
-      sent: counters.sent,
-      acknowledged: counters.acknowledged
-    })),
+    destinations: ends.flatMap(({ copies, counters, uri }) => [
+      { uri, sent: counters.sent, acknowledged: counters.acknowledged },
+      ...copies.map(copied)
+    ]),
     bytesPerSecond: Math.round(bytesPerSecond),
     etaMs: left === undefined || bytesPerSecond <= 0 ? null : Math.round((left * 1000) / bytesPerSecond),
     memory
