@@ -53,7 +53,7 @@ export interface CopyLook {
   readonly object: StoredObject | undefined
   /**
    * What the service is doing to the object, for a person, such as a copy that somebody asked for; `undefined` when it
-   * can be asked for copies. What is missing meanwhile may still come.
+   * can be asked for copies. What is missing meanwhile may still come, and what is there may be taken back.
    */
   readonly busy: string | undefined
   /** Everything that changes while a copy goes on: two looks that differ here show that the service is at work. */

@@ -28,7 +28,8 @@ interface Asked {
   readonly answer?: StoreError.StoreError
   /** Looks for which it is at work; `Infinity` is one that hangs. */
   readonly busy?: number
-  /** What each place is afterwards. */
+  /** What each place is while it is at work, and afterwards. */
+  readonly during?: Readonly<Record<string, Shown>>
   readonly then?: Readonly<Record<string, Shown>>
 }
 
@@ -85,6 +86,7 @@ const copying = (service: Service, script = Script.make({})) => {
       const next = requests.shift() ?? {}
       busy = next.busy ?? busy
       then = next.then
+      for (const [place, state] of Object.entries(next.during ?? {})) shown.set(place, state)
       return next.answer === undefined ? Effect.void : Effect.fail(next.answer)
     })
   const store: Store = {
@@ -224,6 +226,16 @@ describe("copies that the service makes", () => {
       assert.deepStrictEqual(reasons(ends), ["verified", "Stalled", "Stalled"])
       assert.include(ends[1]?.error?.message, "the service copies, and nothing has changed for 1 s")
       assert.strictEqual(made.asked.length, 1)
+    })
+  )
+
+  it.live("are judged when the service has done, or does nothing any more", () =>
+    Effect.gen(function* () {
+      // What is there while the service is at work is taken back in the end.
+      const back = copying({ requests: [{ busy: 3, during: both, then: { b: "Copied", c: "Failed" } }] })
+      assert.deepStrictEqual(reasons((yield* run(back, { retries: 0 })).ends), ["verified", "verified", "Unavailable"])
+      const stuck = copying({ requests: [{ busy: Infinity, during: { b: "Copied" } }] })
+      assert.deepStrictEqual(reasons((yield* run(stuck)).ends), ["verified", "verified", "Stalled"])
     })
   )
 

@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import type { Copy } from "@headrace/core/Copies"
 import type { Algorithm } from "@headrace/core/Digest"
 import type { Host } from "@headrace/core/Host"
 import type { Capabilities, Content, Plan, Store, WholeSession } from "@headrace/core/Store"
@@ -17,7 +18,9 @@ import * as Result from "effect/Result"
 import * as GlanceAccess from "./GlanceAccess.ts"
 import * as GlanceUri from "./GlanceUri.ts"
 import * as Api from "./internal/api.ts"
+import * as Copying from "./internal/copying.ts"
 import * as Fault from "./internal/fault.ts"
+import * as Places from "./internal/places.ts"
 import * as Preflight from "./internal/preflight.ts"
 import * as Session from "./internal/session.ts"
 import * as Site from "./internal/site.ts"
@@ -34,8 +37,11 @@ export interface ImageOptions {
   /** The UUID that a new image is to have. */
   readonly newId?: string | undefined
   readonly name?: string | undefined
-  /** The store within the service that the data is to go to. */
-  readonly store?: string | undefined
+  /**
+   * The store within the service that the data is to go to. Several: the bytes are sent once, to the first; when the
+   * image is proven, the service itself copies it to the others (`copy-image`), and each has a verdict of its own.
+   */
+  readonly store?: string | ReadonlyArray<string> | undefined
   /** `disk_format`. Unless given: what the image or the source says, else what the first bytes are. */
   readonly diskFormat?: string | undefined
   /** `container_format` (`bare`). */
@@ -55,11 +61,13 @@ export interface ImageOptions {
   readonly uri?: string | undefined
 }
 
-const uriOf = (options: GlanceAccess.Place & ImageOptions): string => {
-  if (options.uri !== undefined) return options.uri
-  const store = options.store === undefined ? "" : `?store=${encodeURIComponent(options.store)}`
+const uriOf = (options: GlanceAccess.Place & ImageOptions, { copyTo, store }: Places.Wanted): string => {
+  if (options.uri !== undefined) {
+    return store === undefined || copyTo.length === 0 ? options.uri : Places.uriAt(options.uri, store)
+  }
   const image = encodeURIComponent(options.id ?? options.name ?? options.newId ?? "")
-  return `glance://${GlanceAccess.nameOf(options)}/${image}${store}`
+  const uri = `glance://${GlanceAccess.nameOf(options)}/${image}`
+  return store === undefined ? uri : Places.uriAt(uri, store)
 }
 
 interface Signed {
@@ -85,6 +93,8 @@ const wantedOf = (hash: Algorithm | "other" | undefined): ReadonlyArray<Algorith
 /**
  * An image of a cloud as a destination.
  *
+ * With several stores it is several destinations, one a store: see `Store.copies` of `@headrace/core`.
+ *
  * Fails before the first byte with `UnknownStore`, `UnsupportedFormat`, `QuotaExceeded`, `NotFound` or `Conflict`
  * where it can be known by then.
  *
@@ -92,28 +102,32 @@ const wantedOf = (hash: Algorithm | "other" | undefined): ReadonlyArray<Algorith
  * @category constructors
  */
 export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transport | Host, WholeSession> => {
-  const uri = uriOf(options)
+  const wanted = Places.wanted(options)
+  const uri = uriOf(options, wanted)
   const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
     Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri, options.id))
 
   const open = (content: Content) =>
     asStoreError(
       Effect.gen(function* () {
+        yield* Places.check(options)
         const { api, site } = yield* signIn(options)
-        const wanted = wantedOf(yield* site.hash)
-        return Session.make(api, site, { uri, cloud: GlanceAccess.nameOf(options), image: options, content, wanted })
+        const digests = wantedOf(yield* site.hash)
+        const cloud = GlanceAccess.nameOf(options)
+        return Session.make(api, site, { uri, cloud, image: wanted, content, wanted: digests })
       })
     )
 
   const plan = (content: Content): Effect.Effect<Plan, StoreError.StoreError, Transport | Host> =>
     asStoreError(
       Effect.gen(function* () {
+        yield* Places.check(options)
         const { api, site } = yield* signIn(options)
         yield* site.hash
-        const ready = yield* Preflight.run(api, site, options, content)
-        yield* Preflight.checkNames(api, options)
+        const ready = yield* Preflight.run(api, site, wanted, content)
+        yield* Preflight.checkNames(api, wanted)
         const as = `${ready.diskFormat} in ${ready.containerFormat}`
-        const where = options.store === undefined ? "" : `, store ${options.store}`
+        const where = wanted.store === undefined ? "" : `, store ${wanted.store}`
         const notes = ready.notes.map((note) => `; ${note}`).join("")
         return ready.given === undefined
           ? {
@@ -131,19 +145,42 @@ export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transpo
       const stores = yield* site.stores
       const hash = yield* site.hash
       const usage = yield* site.usage(true)
-      return describe(api.access.base, versions, stores, hash, usage)
+      const importMethods = yield* site.importMethods
+      return describe(api.access.base, { versions, stores, hash, usage, importMethods })
     })
   )
 
-  return { uri, capabilities, plan, open }
+  const copies = wanted.copyTo.map((place): Copy<Transport | Host> => {
+    const placeUri = Places.uriAt(uri, place)
+    const planned = Effect.gen(function* () {
+      yield* Places.check(options)
+      const { site } = yield* signIn(options)
+      yield* Preflight.checkStore(site, place)
+      yield* Copying.checkOffered(site)
+      return { action: "create", why: `the service copies the image there from the store ${wanted.store}` } as const
+    })
+    const plan = Effect.mapError(planned, (fault) => Fault.toStoreError(fault, placeUri, options.id))
+    return { uri: placeUri, place, plan }
+  })
+
+  return { uri, capabilities, plan, open, ...(copies.length === 0 ? undefined : { copies }) }
 }
 
 const describe = (
   endpoint: string,
-  versions: ReadonlySet<string> | undefined,
-  stores: ReadonlyArray<Site.Place> | undefined,
-  hash: Algorithm | "other" | undefined,
-  usage: Site.Usage
+  {
+    hash,
+    importMethods,
+    stores,
+    usage,
+    versions
+  }: {
+    readonly versions: ReadonlySet<string> | undefined
+    readonly stores: ReadonlyArray<Site.Place> | undefined
+    readonly hash: Algorithm | "other" | undefined
+    readonly usage: Site.Usage
+    readonly importMethods: ReadonlyArray<string> | undefined
+  }
 ): Capabilities => ({
   shape: "whole",
   maxObjectBytes: undefined,
@@ -152,10 +189,13 @@ const describe = (
   rangedRead: undefined,
   needsSize: false,
   sharedMemory: true,
+  // Whether this user may have it do so is only known when it is asked.
+  ...(importMethods === undefined ? undefined : { serverSideCopy: importMethods.includes("copy-image") }),
   places: stores ?? [],
   learnt: {
     reports: hash === undefined ? "assumed" : "probed",
     places: "probed",
+    ...(importMethods === undefined ? undefined : { serverSideCopy: "probed" as const }),
     rangedRead: "assumed",
     sharedMemory: "configured"
   },

@@ -5,7 +5,14 @@
  * Faults are data: what goes wrong with the next request, when, and what becomes of the image.
  */
 import { allBytes, type DataMode } from "./internal/data.ts"
-import { type Aftermath, type Fault, FaultQueue, type Moment, type Operation } from "./internal/faults.ts"
+import {
+  type Aftermath,
+  type Fault,
+  FaultQueue,
+  type ImportEnd,
+  type Moment,
+  type Operation
+} from "./internal/faults.ts"
 import { makeApp } from "./internal/glanceApp.ts"
 import type { Framing } from "./internal/httpBody.ts"
 import { type Exchanged, makeManner, startHttpServer } from "./internal/httpServer.ts"
@@ -22,6 +29,7 @@ export type {
   Fault,
   Identity,
   ImageStatus,
+  ImportEnd,
   ImportMethod,
   Moment,
   Operation,

@@ -153,6 +153,18 @@ const run = (job: Job): Effect.Effect<void> =>
       }
       if (object === undefined) return yield* fail(pending, () => gone)
 
+      if (busy !== undefined) {
+        // Whatever became of the answer, the request was taken; or somebody else's was, and ours comes after it.
+        if (asked !== "none" && Exit.isFailure(asked)) {
+          asked = Problem.fromExit(asked).reason === "Conflict" ? "none" : Exit.void
+        }
+        // A service that fails in the end may take back what is there already.
+        if (!(yield* silent)) {
+          yield* pause
+          continue
+        }
+      }
+
       for (const follower of pending.filter(({ place }) => places.get(place)?._tag === "Copied")) {
         yield* job.settle(follower, yield* prove(job, follower, object))
         pending = pending.filter((other) => other !== follower)
@@ -160,16 +172,8 @@ const run = (job: Job): Effect.Effect<void> =>
       if (pending.length === 0) return
 
       if (busy !== undefined) {
-        // Whatever became of the answer, the request was taken; or somebody else's was, and ours comes after it.
-        if (asked !== "none" && Exit.isFailure(asked)) {
-          asked = Problem.fromExit(asked).reason === "Conflict" ? "none" : Exit.void
-        }
-        if (yield* silent) {
-          const message = `${busy}, and nothing has changed for ${seconds(answerMs)}`
-          return yield* fail(pending, () => Problem.make("Stalled", message, { clear: false }))
-        }
-        yield* pause
-        continue
+        const message = `${busy}, and nothing has changed for ${seconds(answerMs)}`
+        return yield* fail(pending, () => Problem.make("Stalled", message, { clear: false }))
       }
 
       if (asked !== "none") {
@@ -197,12 +201,15 @@ const run = (job: Job): Effect.Effect<void> =>
       }
 
       const request = copying.request(pending.map(({ place }) => place))
-      asked = yield* Effect.exit(Effect.mapError(request, Problem.fromError))
-      if (Exit.hasInterrupts(asked)) return yield* Effect.interrupt
-      const refusal = Exit.isFailure(asked) ? Problem.fromExit(asked) : undefined
-      if (refusal === undefined || refusal.status !== undefined || !refusal.clear) {
+      const count = () => {
         for (const { state } of pending) state.attempts++
       }
+      // A request that is cut off may have been taken.
+      const requested = Effect.onInterrupt(Effect.mapError(request, Problem.fromError), () => Effect.sync(count))
+      asked = yield* Effect.exit(requested)
+      if (Exit.hasInterrupts(asked)) return yield* Effect.interrupt
+      const refusal = Exit.isFailure(asked) ? Problem.fromExit(asked) : undefined
+      if (refusal === undefined || refusal.status !== undefined || !refusal.clear) count()
       if (refusal !== undefined && refusal.clear && !refusal.retryable) return yield* fail(pending, () => refusal)
       mark = undefined
     }

@@ -43,10 +43,9 @@ const event = (watched: Watched, bytesPerSecond: number, memory: number): Untime
     type: "progress",
     read: Math.max(shared?.read() ?? 0, ...ends.map(({ counters }) => counters.read)),
     hashed: Math.max(shared?.hashed() ?? 0, ...ends.map(({ counters }) => counters.hashed())),
-    destinations: ends.flatMap(({ copies, counters, uri }) => [
-      { uri, sent: counters.sent, acknowledged: counters.acknowledged },
-      ...copies.map(copied)
-    ]),
+    destinations: ends.flatMap(({ copies, counters, uri }) =>
+      [{ uri, sent: counters.sent, acknowledged: counters.acknowledged }].concat(copies.map(copied))
+    ),
     bytesPerSecond: Math.round(bytesPerSecond),
     etaMs: left === undefined || bytesPerSecond <= 0 ? null : Math.round((left * 1000) / bytesPerSecond),
     memory

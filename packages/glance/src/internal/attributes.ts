@@ -1,7 +1,7 @@
 /**
  * What an image is to be, in the words of Glance's requests.
  */
-import type { ImageOptions } from "../GlanceStore.ts"
+import type { Wanted } from "./places.ts"
 
 interface Formats {
   readonly diskFormat: string
@@ -9,7 +9,7 @@ interface Formats {
 }
 
 /** The body of `POST /v2/images`. */
-export const creation = (options: ImageOptions, formats: Formats, id: string): Readonly<Record<string, unknown>> => ({
+export const creation = (options: Wanted, formats: Formats, id: string): Readonly<Record<string, unknown>> => ({
   ...options.properties,
   id,
   ...(options.name === undefined ? undefined : { name: options.name }),
@@ -45,7 +45,7 @@ export const formats = (
 const escape = (key: string): string => key.replaceAll("~", "~0").replaceAll("/", "~1")
 
 /** What is set when the data is proven: of an image that we made, what would have been in the way before. */
-export const final = (options: ImageOptions, given: boolean): ReadonlyArray<Operation> => [
+export const final = (options: Wanted, given: boolean): ReadonlyArray<Operation> => [
   ...(given
     ? [
         ...replace("name", options.name),

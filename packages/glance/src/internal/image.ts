@@ -17,12 +17,22 @@ export interface ImageRecord {
   /** Names of stores, joined by commas; absent where there is one store without a name. */
   readonly stores: string | undefined
   readonly updatedAt: string | undefined
+  /** The task that has the image locked for an import (`os_glance_import_task`), while there is one. */
+  readonly importTask: string | undefined
+  /** Stores that an import is, or was, about to write to (`os_glance_importing_to_stores`). */
+  readonly importing: ReadonlyArray<string>
+  /** Stores that the last imports into them have failed for (`os_glance_failed_import`). */
+  readonly failedImport: ReadonlyArray<string>
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
 const string = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
+
+/** Names of stores, joined by commas. */
+export const names = (joined: unknown): ReadonlyArray<string> =>
+  (string(joined) ?? "").split(/\s*,\s*/).filter((name) => name !== "")
 
 export const decode = (json: unknown): ImageRecord | undefined => {
   if (!isRecord(json)) return undefined
@@ -41,7 +51,10 @@ export const decode = (json: unknown): ImageRecord | undefined => {
     diskFormat: string(json["disk_format"]),
     containerFormat: string(json["container_format"]),
     stores: string(json["stores"]),
-    updatedAt: string(json["updated_at"])
+    updatedAt: string(json["updated_at"]),
+    importTask: string(json["os_glance_import_task"]),
+    importing: names(json["os_glance_importing_to_stores"]),
+    failedImport: names(json["os_glance_failed_import"])
   }
 }
 

@@ -8,7 +8,7 @@ import * as DiskFormat from "../DiskFormat.ts"
 import type { Api } from "./api.ts"
 import * as Fault from "./fault.ts"
 import * as Image from "./image.ts"
-import type { ImageOptions } from "../GlanceStore.ts"
+import type { Wanted } from "./places.ts"
 import type { Site, Usage } from "./site.ts"
 
 /** An image that may be written to, and what it has to be declared as. */
@@ -20,7 +20,7 @@ export interface Ready {
   readonly notes: ReadonlyArray<string>
 }
 
-const checkStore = (site: Site, store: string): Effect.Effect<void, Fault.Fault> =>
+export const checkStore = (site: Site, store: string): Effect.Effect<void, Fault.Fault> =>
   Effect.gen(function* () {
     const places = yield* site.stores
     if (places === undefined) {
@@ -98,7 +98,7 @@ const checkFree = (api: Api, id: string): Effect.Effect<void, Fault.Fault> =>
 const alike: ReadonlySet<string> = new Set(["aki", "ari", "ami"])
 
 const declare = (
-  options: ImageOptions,
+  options: Wanted,
   content: Content,
   given: Image.ImageRecord | undefined,
   inspector: DiskFormat.Inspector
@@ -161,9 +161,10 @@ const checkQuota = (site: Site, size: number | undefined, making: boolean): Effe
     if (fault !== undefined) return yield* fault
   })
 
-export const run = (api: Api, site: Site, options: ImageOptions, content: Content): Effect.Effect<Ready, Fault.Fault> =>
+export const run = (api: Api, site: Site, options: Wanted, content: Content): Effect.Effect<Ready, Fault.Fault> =>
   Effect.gen(function* () {
-    if (options.store !== undefined) yield* checkStore(site, options.store)
+    for (const store of options.store === undefined ? [] : [options.store, ...options.copyTo])
+      yield* checkStore(site, store)
     const given = options.id === undefined ? undefined : yield* checkGiven(api, options.id)
     if (options.newId !== undefined) yield* checkFree(api, options.newId)
     const declared = yield* declare(options, content, given, yield* site.inspector)
@@ -185,7 +186,7 @@ const allowedOf = (schema: unknown, key: string): ReadonlyArray<string> | undefi
 }
 
 /** What the service itself would say when the image is made; only asked where no image is going to be made. */
-export const checkNames = (api: Api, options: ImageOptions): Effect.Effect<void, Fault.Fault> =>
+export const checkNames = (api: Api, options: Wanted): Effect.Effect<void, Fault.Fault> =>
   Effect.gen(function* () {
     const asked: ReadonlyArray<Enumeration> = [
       { key: "disk_format", value: options.diskFormat },

@@ -12,11 +12,12 @@ import { TransportError } from "@headrace/core/Transport"
 import * as Answer from "./answer.ts"
 import type { Api, Call, Reply } from "./api.ts"
 import * as Attributes from "./attributes.ts"
+import * as Copying from "./copying.ts"
 import * as Download from "./download.ts"
 import * as Fault from "./fault.ts"
 import * as Image from "./image.ts"
-import type { ImageOptions } from "../GlanceStore.ts"
 import * as Platform from "./platform.ts"
+import type { Wanted } from "./places.ts"
 import * as Preflight from "./preflight.ts"
 import type { Site } from "./site.ts"
 
@@ -35,7 +36,7 @@ export interface Options {
   readonly uri: string
   /** The cloud's name in URIs. */
   readonly cloud: string
-  readonly image: ImageOptions
+  readonly image: Wanted
   readonly content: Content
   readonly wanted: ReadonlyArray<Algorithm>
 }
@@ -280,7 +281,7 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
 
   const checkPlace = (object: StoredObject): Effect.Effect<void, StoreError.StoreError> => {
     const { store } = options
-    if (store === undefined || (object.store ?? "").split(/\s*,\s*/).includes(store)) return Effect.void
+    if (store === undefined || Image.names(object.store).includes(store)) return Effect.void
     return Effect.fail(
       StoreError.make("StoreIgnored", {
         uri,
@@ -320,7 +321,8 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
     left,
     seal,
     read,
-    notes: Effect.sync(() => state.ready?.notes ?? [])
+    notes: Effect.sync(() => state.ready?.notes ?? []),
+    ...(options.copyTo.length === 0 ? undefined : { copying: Copying.make({ api, site, uri, id: () => state.id }) })
   }
 }
 

@@ -33,6 +33,8 @@ export interface Site {
   readonly inspector: Effect.Effect<Inspector, Fault.Fault>
   /** The stores by name; `undefined` where there is only one, without a name. */
   readonly stores: Effect.Effect<ReadonlyArray<Place> | undefined, Fault.Fault>
+  /** How it takes data other than by an upload: `copy-image`, …; `undefined` when it does not tell. */
+  readonly importMethods: Effect.Effect<ReadonlyArray<string> | undefined, Fault.Fault>
   /** The algorithm of `os_hash_value`; `undefined` before any image has one. */
   readonly hash: Effect.Effect<Algorithm | "other" | undefined, Fault.Fault>
   /** Takes over what an image of this service tells. */
@@ -74,6 +76,7 @@ const memo = <A>(keepMs: (value: A) => number): Memo<A> => {
 interface Known {
   readonly versions: Memo<ReadonlySet<string> | undefined>
   readonly stores: Memo<ReadonlyArray<Place> | undefined>
+  readonly importMethods: Memo<ReadonlyArray<string> | undefined>
   readonly hash: Memo<Algorithm | "other" | undefined>
   readonly usage: Memo<Usage>
 }
@@ -81,6 +84,7 @@ interface Known {
 const nothingKnown = (): Known => ({
   versions: memo(() => longMs),
   stores: memo(() => longMs),
+  importMethods: memo(() => longMs),
   // Before the first image there is nothing to know, and soon there is.
   hash: memo((value) => (value === undefined ? 0 : longMs)),
   usage: memo((value) => (Object.keys(value).length === 0 ? longMs : shortMs))
@@ -114,6 +118,12 @@ const decodeStores = (json: unknown): ReadonlyArray<Place> | undefined => {
       ? [{ id: store["id"], default: isTrue(store["default"]), readOnly: isTrue(store["read-only"]) }]
       : []
   )
+}
+
+const decodeMethods = (json: unknown): ReadonlyArray<string> | undefined => {
+  const methods = isRecord(json) ? json["import-methods"] : undefined
+  if (!isRecord(methods) || !Array.isArray(methods["value"])) return undefined
+  return methods["value"].filter((name: unknown): name is string => typeof name === "string")
 }
 
 const decodeUsage = (json: unknown): Usage => {
@@ -164,6 +174,19 @@ const make = (api: Api, known: Known): Site => {
     })
   )
 
+  const importMethods = known.importMethods.get(
+    Effect.map(
+      api.call({
+        method: "GET",
+        path: "/v2/info/import",
+        what: "the image service does not tell its import methods",
+        accept: untold.filter((status) => status !== 401)
+      }),
+      // Before Queens there was no import.
+      (reply) => (reply.status === 404 ? [] : decodeMethods(reply.json))
+    )
+  )
+
   const hash = known.hash.get(
     Effect.gen(function* () {
       const reply = yield* api.call({
@@ -184,6 +207,7 @@ const make = (api: Api, known: Known): Site => {
   return {
     versions,
     stores,
+    importMethods,
     hash,
     inspector: Effect.map(versions, (told) =>
       told === undefined || told.has("v2.17") ? (told?.has("v2.18") === true ? "strict" : "inspecting") : "lenient"

@@ -28,12 +28,35 @@ export type Aftermath =
   | { readonly status: "saving"; readonly forMs: number; readonly then: "active" | "queued" | "deleted" }
 
 /**
- * Which requests a fault is for. Default `upload`: `PUT …/file`.
+ * Which requests a fault is for. Default `upload`: `PUT …/file`. `import` is `POST …/import`, `tasks` is `GET …/tasks`.
  *
  * @since 0.1.0
  * @category models
  */
-export type Operation = "upload" | "create" | "show" | "delete" | "update" | "list" | "download" | "any"
+export type Operation =
+  | "upload"
+  | "create"
+  | "show"
+  | "delete"
+  | "update"
+  | "list"
+  | "download"
+  | "import"
+  | "tasks"
+  | "any"
+
+/**
+ * What becomes of an import behind its 202.
+ *
+ * - `fails`: its task fails before the first store, and the image goes on naming the stores it was for.
+ * - `hangs`: its task is `processing` and the image locked, for ever, as after a service that was killed.
+ * - `orphaned`: as `hangs`, but the task's record is gone; the next import takes the lock away.
+ * - `lost`: neither task nor lock nor any trace of it is left.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ImportEnd = "fails" | "hangs" | "orphaned" | "lost"
 
 interface Common {
   /** Default `upload`. */
@@ -110,6 +133,11 @@ export type Fault = Common &
         /** Somebody deletes the image. */
         readonly type: "delete"
         readonly at: Moment
+      }
+    | {
+        /** An import is taken and comes to nothing; `on` has to be `import`. */
+        readonly type: "import"
+        readonly ends: ImportEnd
       }
     | {
         /** Another upload to the same image wins the race with these bytes: 410 for this one. */

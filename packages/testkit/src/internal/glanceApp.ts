@@ -204,16 +204,25 @@ const routes: ReadonlyArray<Route> = [
   {
     path: new RegExp(`^/images/${id}/import$`),
     methods: {
-      POST: async ({ args, context, exchange, site }) => {
+      POST: async ({ args, context, exchange, fault, site }) => {
         const body = parseJson(await exchange.body.readAll())
         enforceMutating(context)
-        return importImage(site, context, exchange.head, args[0]!, body)
+        return importImage(
+          site,
+          context,
+          exchange.head,
+          args[0]!,
+          body,
+          fault?.type === "import" ? fault.ends : undefined
+        )
       }
-    }
+    },
+    operations: { POST: "import" }
   },
   {
     path: new RegExp(`^/images/${id}/tasks$`),
-    methods: { GET: ({ args, context, site }) => json(200, { tasks: imageTasks(site, context, args[0]!) }) }
+    methods: { GET: ({ args, context, site }) => json(200, { tasks: imageTasks(site, context, args[0]!) }) },
+    operations: { GET: "tasks" }
   },
   { path: new RegExp(`^/images/${id}/actions/deactivate$`), methods: { POST: activation("deactivate") } },
   { path: new RegExp(`^/images/${id}/actions/reactivate$`), methods: { POST: activation("reactivate") } },

@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto"
 import { copyData, Digests, type StoredData } from "./data.ts"
 import { HttpFailure } from "./errorPage.ts"
+import type { ImportEnd } from "./faults.ts"
 import type { Head } from "./httpHead.ts"
 import type { Answer } from "./httpServer.ts"
 import type { Context } from "./identity.ts"
@@ -110,7 +111,12 @@ const check = (site: Site, context: Context, image: Image, asked: Asked): Readon
   if (image.containerFormat === null) throw conflict("'container_format' needs to be set before import")
   if (image.diskFormat === null) throw conflict("'disk_format' needs to be set before import")
   enforce(context, asked.method === "copy-image" ? "copy_image" : "modify_image", image)
-  if (image.properties.has("os_glance_import_task")) throw conflict("Image has active task")
+  const lock = image.properties.get("os_glance_import_task")
+  if (lock !== undefined) {
+    // a lock whose task is no more holds nobody
+    if (site.tasks.has(lock) || context.projectId === null) throw conflict("Image has active task")
+    image.properties.delete("os_glance_import_task")
+  }
   if (!site.stores.multi) {
     // the real service looks for the store in a record that has none
     if (asked.method === "copy-image") throw new HttpFailure(500)
@@ -157,7 +163,30 @@ const look = async (site: Site, image: Image, data: StoredData): Promise<Inspect
   return data.readable ? inspector : undefined
 }
 
-const run = async (site: Site, image: Image, task: Task, asked: Asked, stores: ReadonlyArray<string>) => {
+/** What an import leaves behind that comes to nothing. */
+const comeToNothing = (site: Site, image: Image, task: Task, ends: ImportEnd): void => {
+  if (ends === "fails") {
+    // the flow is undone only as far as it has come, and no store has had its turn
+    task.status = "failure"
+    task.message = "Task failed due to Internal Error"
+    task.updatedAt = Date.now()
+    image.properties.delete("os_glance_import_task")
+  }
+  if (ends === "orphaned" || ends === "lost") site.tasks.delete(task.id)
+  if (ends === "lost") {
+    image.properties.delete("os_glance_import_task")
+    image.properties.set("os_glance_importing_to_stores", "")
+  }
+}
+
+const run = async (
+  site: Site,
+  image: Image,
+  task: Task,
+  asked: Asked,
+  stores: ReadonlyArray<string>,
+  ends: ImportEnd | undefined
+) => {
   const staged = site.staged.get(image.id) ?? image.locations[0]?.data
   const end = (status: "success" | "failure", message: string) => {
     task.status = status
@@ -170,7 +199,21 @@ const run = async (site: Site, image: Image, task: Task, asked: Asked, stores: R
   await site.sleep(site.importStepMs)
   if (asked.method !== "copy-image") become(image, "importing")
   image.properties.set("os_glance_importing_to_stores", stores.join(","))
-  image.properties.set("os_glance_failed_import", "")
+  for (const store of stores) drop(image, "os_glance_failed_import", store)
+  if (asked.method === "copy-image") {
+    // all data goes through the staging area once more
+    try {
+      site.quota.enforceStageTotal(task.owner, staged.size)
+      site.quota.enforceCountUploading(task.owner)
+    } catch (error) {
+      image.properties.set("os_glance_importing_to_stores", "")
+      return end("failure", error instanceof Error ? error.message : "")
+    }
+  }
+  if (ends !== undefined) {
+    await site.sleep(site.importStepMs)
+    return comeToNothing(site, image, task, ends)
+  }
   const inspector = await look(site, image, staged)
   for (const id of stores) {
     await site.sleep(site.importStepMs)
@@ -190,6 +233,8 @@ const run = async (site: Site, image: Image, task: Task, asked: Asked, stores: R
     }
     image.locations.push({ store: id, data: await copyData(staged, site.data, id, image.id) })
     image.size = staged.size
+    task.message = `Copied ${Math.floor(staged.size / 1024 / 1024)} MiB`
+    task.updatedAt = Date.now()
     const verdict = asked.method === "copy-image" ? undefined : inspector?.verdict(image.diskFormat!)
     if (verdict?.ok === true) image.virtualSize = verdict.virtualSize
     else if (verdict?.ok === false && site.release === "33") {
@@ -207,7 +252,15 @@ const run = async (site: Site, image: Image, task: Task, asked: Asked, stores: R
 }
 
 /** `POST …/import`. */
-export const importImage = (site: Site, context: Context, head: Head, id: string, body: unknown): Answer => {
+export const importImage = (
+  site: Site,
+  context: Context,
+  head: Head,
+  id: string,
+  body: unknown,
+  /** What becomes of it, where it is to come to nothing. */
+  ends?: ImportEnd
+): Answer => {
   const asked = parse(site, head, body)
   site.quota.enforceSizeTotal(context.projectId, 0)
   const image = findImage(site, context, id)
@@ -241,7 +294,7 @@ export const importImage = (site: Site, context: Context, head: Head, id: string
   if (context.projectId === null) throw new HttpFailure(500)
   site.tasks.set(task.id, task)
   site.later(0, () => {
-    run(site, image, task, asked, stores).catch(() => {
+    run(site, image, task, asked, stores, ends).catch(() => {
       task.status = "failure"
       image.properties.delete("os_glance_import_task")
     })
