@@ -1,0 +1,167 @@
+/**
+ * Copies to further stores, step by step the same against the embedded Glance and a real one that has lost the directory
+ * of a store. Where the real one behaves differently, the embedded one is wrong.
+ */
+import { createHash, randomBytes } from "node:crypto"
+import { rm } from "node:fs/promises"
+import { start } from "@headrace/testkit/EmbeddedGlance"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { startGlance } from "../../../testbed/testbed.ts"
+import { runtime, upload } from "./support/upload.ts"
+
+const bytes = randomBytes(3_000_000)
+// Not by chance a boot signature, which would be refused.
+bytes[510] = 0
+const sha512 = createHash("sha512").update(bytes).digest("hex")
+
+const admin = "root:p-admin:admin"
+const member = "alice:p-alice:member"
+
+/** With the stores `fast`, `cheap` and `broken`, which takes nothing. */
+interface Site {
+  readonly url: string
+  readonly close: () => Promise<void>
+}
+
+type Json = Readonly<Record<string, unknown>>
+
+const declare = (open: () => Promise<Site>): void => {
+  let site: Site | undefined
+  beforeAll(async () => {
+    site = await open()
+  }, 120_000)
+  afterAll(() => site?.close())
+
+  const call = async (method: string, path: string, body?: Uint8Array | Json) => {
+    const raw = body instanceof Uint8Array
+    const response = await fetch(`${site!.url}${path}`, {
+      method,
+      headers: {
+        "X-Auth-Token": admin,
+        Accept: "application/json",
+        ...(body === undefined ? {} : { "Content-Type": raw ? "application/octet-stream" : "application/json" })
+      },
+      ...(body === undefined ? {} : { body: raw ? Buffer.from(body) : JSON.stringify(body) })
+    })
+    return { status: response.status, text: await response.text() }
+  }
+  const record = async (id: string) => JSON.parse((await call("GET", `/v2/images/${id}`)).text) as Json
+  const copy = (id: string, stores: ReadonlyArray<string>, more: Json = {}) =>
+    call("POST", `/v2/images/${id}/import`, {
+      method: { name: "copy-image" },
+      stores,
+      all_stores_must_succeed: false,
+      ...more
+    })
+  const unlocked = async (id: string): Promise<Json> => {
+    for (let waited = 0; waited < 20_000; waited += 50) {
+      const image = await record(id)
+      if (image["os_glance_import_task"] === undefined) return image
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    throw new Error("the import does not end")
+  }
+  const send = (store: ReadonlyArray<string>, token: string, retries = 0) =>
+    upload({ endpoint: site!.url, token }, bytes, { store }, { retries, answerMs: 20_000 })
+
+  it("an image in two stores", async () => {
+    const { receipt } = await send(["cheap", "fast"], admin)
+    assert.deepStrictEqual(
+      receipt.destinations.map(({ attempts, bytesSent, error, object, status }) => [
+        error?.message ?? status,
+        object?.store,
+        object?.digests.sha512,
+        attempts,
+        bytesSent
+      ]),
+      [
+        ["verified", "cheap", sha512, 1, bytes.length],
+        ["verified", "fast", sha512, 1, 0]
+      ]
+    )
+    const image = await record(receipt.destinations[0]!.object!.id)
+    assert.deepInclude(image, { os_glance_failed_import: "", os_glance_importing_to_stores: "" })
+    // The real one has them in the order of their weights.
+    assert.sameMembers(String(image["stores"]).split(","), ["fast", "cheap"])
+  })
+
+  it("an image in three stores, of which one takes nothing", async () => {
+    const { receipt } = await send(["fast", "broken", "cheap"], admin, 1)
+    const [first, broken, last] = receipt.destinations
+    assert.deepStrictEqual([first?.status, last?.status], ["verified", "verified"])
+    assert.deepStrictEqual([broken?.error?.reason, broken?.attempts], ["Unavailable", 2])
+    const { id } = first!.object!
+    assert.strictEqual(broken?.error?.left, `active image ${id}`)
+    assert.deepInclude(await record(id), { stores: "fast,cheap", os_glance_failed_import: "broken" })
+  })
+
+  it("a member, who may not", async () => {
+    const { receipt } = await send(["fast", "cheap"], member)
+    const [first, second] = receipt.destinations
+    assert.strictEqual(first?.status, "verified")
+    assert.deepStrictEqual([second?.error?.reason, second?.error?.status, second?.attempts], ["Forbidden", 403, 1])
+    assert.include(second?.error?.message, "copy_image")
+  })
+
+  it("the same words on the wire", async () => {
+    const made = await call("POST", "/v2/images", { name: "w", disk_format: "raw", container_format: "bare" })
+    const { id } = JSON.parse(made.text) as { readonly id: string }
+    const early = await copy(id, ["cheap"])
+    assert.deepStrictEqual([early.status, /Only images with status active/.test(early.text)], [409, true])
+    assert.strictEqual((await call("PUT", `/v2/images/${id}/file`, bytes)).status, 204)
+    const unknown = await copy(id, ["nosuch"])
+    assert.deepStrictEqual([unknown.status, /Store for identifier nosuch not found/.test(unknown.text)], [409, true])
+    const there = await copy(id, ["fast"])
+    assert.deepStrictEqual([there.status, /Image is already present at store/.test(there.text)], [400, true])
+    // As an import of an earlier time, which must not be taken for one of the later.
+    assert.strictEqual((await copy(id, ["broken"])).status, 202)
+    assert.isString((await record(id))["os_glance_import_task"])
+    const second = await copy(id, ["cheap"])
+    assert.deepStrictEqual([second.status, /Image has active task/.test(second.text)], [409, true])
+    const failed = await unlocked(id)
+    assert.deepInclude(failed, { status: "active", stores: "fast", os_glance_failed_import: "broken" })
+    assert.strictEqual((await copy(id, ["cheap"])).status, 202)
+    const image = await unlocked(id)
+    // What failed before is still said to have failed.
+    assert.deepInclude(image, { stores: "fast,cheap", os_glance_failed_import: "broken", os_hash_value: sha512 })
+    const listed = JSON.parse((await call("GET", `/v2/images/${id}/tasks`)).text) as {
+      readonly tasks: ReadonlyArray<Json>
+    }
+    const tasks = listed.tasks.toSorted((a, b) => String(a["created_at"]).localeCompare(String(b["created_at"])))
+    assert.deepStrictEqual(
+      tasks.map(({ status, type }) => [status, type]),
+      [
+        ["success", "api_image_import"],
+        ["success", "api_image_import"]
+      ]
+    )
+    for (const key of ["id", "message", "created_at", "updated_at"]) assert.isString(tasks[0]![key])
+    const methods = JSON.parse((await call("GET", "/v2/info/import")).text) as {
+      readonly "import-methods": { readonly value: ReadonlyArray<string> }
+    }
+    assert.include(methods["import-methods"].value, "copy-image")
+  })
+}
+
+for (const manner of ["eventlet", "uwsgi"] as const) {
+  describe(`the embedded Glance, as behind ${manner}`, () => {
+    declare(() =>
+      start({
+        manner,
+        auth: "fake",
+        importStepMs: 50,
+        stores: [{ id: "fast", default: true }, { id: "cheap" }, { id: "broken", missing: true }]
+      })
+    )
+  })
+}
+
+describe.skipIf(process.env["HEADRACE_TESTBED_GLANCE"] === undefined)("a real Glance 33 behind uWSGI", () => {
+  declare(async () => {
+    const glance = await startGlance({ stores: ["fast", "cheap", "broken"] })
+    await rm(glance.storeDirectory("broken"), { recursive: true })
+    return { url: glance.url, close: glance.stop }
+  })
+})
+
+afterAll(() => runtime.dispose())
