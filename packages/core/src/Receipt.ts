@@ -31,7 +31,7 @@ export interface Failure {
 }
 
 /**
- * One destination of a receipt.
+ * One destination of a receipt. Copies that its service makes by itself come after it, each as a destination of its own.
  *
  * @since 0.1.0
  * @category models
@@ -47,6 +47,7 @@ export interface Destination {
     /** As the store reports them. */
     readonly digests: Digests
   }
+  /** Of a copy that the service makes by itself: the requests to make it. */
   readonly attempts: number
   /** Body bytes handed to the socket, retries included. */
   readonly bytesSent: number

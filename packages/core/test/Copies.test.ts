@@ -172,6 +172,7 @@ describe("copies that the service makes", () => {
         last?.destinations.map(({ sent }) => sent),
         [bytes.byteLength, 0, 0]
       )
+      assert.isNull(last?.etaMs)
     })
   )
 

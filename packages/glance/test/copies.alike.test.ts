@@ -3,7 +3,8 @@
  * of a store. Where the real one behaves differently, the embedded one is wrong.
  */
 import { createHash, randomBytes } from "node:crypto"
-import { rm } from "node:fs/promises"
+import { readFile, rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
 import { start } from "@headrace/testkit/EmbeddedGlance"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startGlance } from "../../../testbed/testbed.ts"
@@ -20,12 +21,14 @@ const member = "alice:p-alice:member"
 /** With the stores `fast`, `cheap` and `broken`, which takes nothing. */
 interface Site {
   readonly url: string
+  /** Where a store has its files, where it has some. */
+  readonly directory?: (store: string) => string
   readonly close: () => Promise<void>
 }
 
 type Json = Readonly<Record<string, unknown>>
 
-const declare = (open: () => Promise<Site>): void => {
+const declare = (open: () => Promise<Site>, files: boolean): void => {
   let site: Site | undefined
   beforeAll(async () => {
     site = await open()
@@ -103,6 +106,24 @@ const declare = (open: () => Promise<Site>): void => {
     assert.include(second?.error?.message, "copy_image")
   })
 
+  const unchanged = async () => {
+    const made = await call("POST", "/v2/images", { name: "r", disk_format: "raw", container_format: "bare" })
+    const { id } = JSON.parse(made.text) as { readonly id: string }
+    assert.strictEqual((await call("PUT", `/v2/images/${id}/file`, bytes)).status, 204)
+    const path = join(site!.directory!("fast"), id)
+    const rotten = await readFile(path)
+    rotten[1_000_000]! ^= 1
+    await writeFile(path, rotten)
+    assert.strictEqual((await copy(id, ["cheap"])).status, 202)
+    assert.deepInclude(await unlocked(id), {
+      stores: "fast",
+      os_glance_failed_import: "cheap",
+      os_hash_value: sha512
+    })
+  }
+  // A store in memory has no bytes that rot.
+  if (files) it("no copy is taken of bytes that have changed since", unchanged)
+
   it("the same words on the wire", async () => {
     const made = await call("POST", "/v2/images", { name: "w", disk_format: "raw", container_format: "bare" })
     const { id } = JSON.parse(made.text) as { readonly id: string }
@@ -145,13 +166,15 @@ const declare = (open: () => Promise<Site>): void => {
 
 for (const manner of ["eventlet", "uwsgi"] as const) {
   describe(`the embedded Glance, as behind ${manner}`, () => {
-    declare(() =>
-      start({
-        manner,
-        auth: "fake",
-        importStepMs: 50,
-        stores: [{ id: "fast", default: true }, { id: "cheap" }, { id: "broken", missing: true }]
-      })
+    declare(
+      () =>
+        start({
+          manner,
+          auth: "fake",
+          importStepMs: 50,
+          stores: [{ id: "fast", default: true }, { id: "cheap" }, { id: "broken", missing: true }]
+        }),
+      false
     )
   })
 }
@@ -160,8 +183,8 @@ describe.skipIf(process.env["HEADRACE_TESTBED_GLANCE"] === undefined)("a real Gl
   declare(async () => {
     const glance = await startGlance({ stores: ["fast", "cheap", "broken"] })
     await rm(glance.storeDirectory("broken"), { recursive: true })
-    return { url: glance.url, close: glance.stop }
-  })
+    return { url: glance.url, close: glance.stop, directory: glance.storeDirectory }
+  }, true)
 })
 
 afterAll(() => runtime.dispose())

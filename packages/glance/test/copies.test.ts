@@ -243,6 +243,18 @@ describe.each(["eventlet", "uwsgi"] as const)("an image in several stores, behin
     assert.strictEqual(outcome.receipt.destinations[1]?.error?.left, "none")
   })
 
+  it("whose service goes away while it copies is left unknown", async () => {
+    const glance = await site({ importStepMs: 300 })
+    const running = send(glance, ["fast", "cheap"])
+    await until(() => asked(glance) === 1)
+    const { id } = only(glance)
+    await glance.close()
+    const outcome = await running
+    assert.deepStrictEqual(results(outcome), ["verified", "ConnectionLost"])
+    const host = new URL(glance.url).host
+    assert.strictEqual(outcome.receipt.destinations[1]?.error?.left, `unknown glance://${host}/${id}`)
+  })
+
   it("is watched through the image where its tasks are not shown", async () => {
     const glance = await site({ importStepMs: 100 })
     const hidden: Fault = { type: "answer", on: "tasks", at: "before", status: 403, requestId: true }
@@ -315,6 +327,17 @@ describe.each(["eventlet", "uwsgi"] as const)("an image in several stores, behin
       assert.strictEqual(outcome.receipt.destinations[0]?.error?.left, "none")
     }
     assert.deepStrictEqual([glance.images.list().length, count(glance, "POST", /./)], [0, 0])
+    const place = { endpoint: glance.url, token: Redacted.make(admin), name: "x" }
+    const to = [GlanceStore.image({ ...place, store: ["fast", "cheap", "nosuch"] })]
+    const planned = await runtime.runPromise(Transfer.plan({ source: Source.fromBytes(bytes), to }))
+    assert.deepStrictEqual(
+      planned.destinations.map(({ action, problem, why }) => [action, problem?.reason ?? why]),
+      [
+        ["fail", "UnknownStore"],
+        ["create", "the service copies the image there from the store fast"],
+        ["fail", "UnknownStore"]
+      ]
+    )
   })
 
   it("copies nothing where the upload failed", async () => {

@@ -38,7 +38,9 @@ const copied = ({ uri, verdict }: Follower) => ({
 
 const event = (watched: Watched, bytesPerSecond: number, memory: number): Untimed => {
   const { content, ends, shared } = watched
-  const left = content.size === undefined ? undefined : content.size - sentBySlowest(watched)
+  // Nobody knows how long a service copies by itself, when that is all that is left.
+  const copying = ends.every(({ verdict }) => verdict !== undefined)
+  const left = content.size === undefined || copying ? undefined : content.size - sentBySlowest(watched)
   return {
     type: "progress",
     read: Math.max(shared?.read() ?? 0, ...ends.map(({ counters }) => counters.read)),
