@@ -190,7 +190,9 @@ const describe = (
   needsSize: false,
   sharedMemory: true,
   // Whether this user may have it do so is only known when it is asked.
-  ...(importMethods === undefined ? undefined : { serverSideCopy: importMethods.includes("copy-image") }),
+  ...(importMethods === undefined
+    ? undefined
+    : { serverSideCopy: stores !== undefined && importMethods.includes("copy-image") }),
   places: stores ?? [],
   learnt: {
     reports: hash === undefined ? "assumed" : "probed",

@@ -729,7 +729,19 @@ describe("what is known of a service", () => {
         assert.deepStrictEqual(found.reports, ["sha512", "md5"])
         assert.strictEqual(found.details["image_size_total"], "0 of 10")
         assert.include(found.details["versions"], "v2.8")
+        assert.isTrue(found.serverSideCopy)
       })
+    )
+  )
+
+  live("say whether it copies images by itself, where it has stores to copy to", () =>
+    Effect.forEach([{}, { ...two, importMethods: ["glance-direct"] as const }], (options) =>
+      against(options, (glance) =>
+        Effect.gen(function* () {
+          const found = yield* store(glance, { name: "x" }).capabilities
+          assert.deepStrictEqual([found.serverSideCopy, found.learnt["serverSideCopy"]], [false, "probed"])
+        })
+      )
     )
   )
 
