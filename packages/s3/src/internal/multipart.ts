@@ -1,11 +1,14 @@
 /**
  * An object of several parts: `CreateMultipartUpload`, `UploadPart` and `CompleteMultipartUpload`.
  */
-import type { Part } from "@aws-sdk/client-s3"
+import type { CreateMultipartUploadCommandOutput, Part } from "@aws-sdk/client-s3"
 import type { Digests } from "@headrace/core/Digest"
 import type { Inspection, Left, PartBody, PartsSession, Resumption, StoredPart } from "@headrace/core/Store"
 import type * as StoreError from "@headrace/core/StoreError"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import { bare, etagOfParts, hexOfBase64, md5OfEtag } from "./encoding.ts"
 import * as Fault from "./fault.ts"
 import { digestsOf, type Look } from "./look.ts"
@@ -16,6 +19,9 @@ import * as Uploads from "./uploads.ts"
 import { placeholder } from "./wire.ts"
 
 const mib = 1024 * 1024
+
+/** How long the answer to a creation is awaited by those who tidy up, in milliseconds. */
+const hearMs = 1500
 
 /** What every part but the last has at least, what none has more of, and how many there are (S3's quotas). */
 export const limits = { minBytes: 5 * mib, maxBytes: 5 * 1024 * mib, maxParts: 10_000 }
@@ -46,6 +52,10 @@ export const make = (setting: Setting): PartsSession => {
   const ours = new Ours(site, uri, before)
   const stored = asStore(uri)
   let upload: string | undefined
+  /** A creation whose answer nobody waits for any more. */
+  let creating: Fiber.Fiber<CreateMultipartUploadCommandOutput, Fault.Fault> | undefined
+  /** There may be an upload whose id nobody has heard. */
+  let unheard = false
   let proof = Proof.candidates(profile)[0]!
   /** Digests that the service has computed of parts, by their ETags. */
   const reports = new Map<string, Digests>()
@@ -64,19 +74,24 @@ export const make = (setting: Setting): PartsSession => {
     if (replaces(setting)) return yield* Fault.make("Conflict", there)
     const candidates = wantsAll ? [Proof.proofs.etag] : Proof.candidates(profile)
     for (const [index, candidate] of candidates.entries()) {
-      const answer = yield* Effect.result(
+      // It goes on when nobody waits: only its answer has the id by which the upload can be given up.
+      creating = yield* Effect.forkDetach(
         site.call("the upload cannot be begun", (s3, { CreateMultipartUploadCommand }, options) =>
           s3.send(
             new CreateMultipartUploadCommand({ Bucket: bucket, Key: key, ...metadata, ...candidate.create }),
             options
           )
-        )
+        ),
+        { startImmediately: true }
       )
+      const answer = yield* Effect.result(Fiber.join(creating))
+      creating = undefined
       if (answer._tag === "Failure") {
         const fault = answer.failure
         // A service that does not know the checksum says so here.
         if ((fault.status === 400 || fault.status === 501) && index < candidates.length - 1) continue
         if (!fault.clear) {
+          unheard = true
           ours.notes.add("an upload whose creation got no answer may be there, without parts; nobody knows its id")
         }
         return yield* fault
@@ -207,7 +222,8 @@ export const make = (setting: Setting): PartsSession => {
 
   /** Gives the upload up; what it says is left of it. */
   const abandon: Effect.Effect<Left> = Effect.suspend(() => {
-    if (upload === undefined || ours.made !== undefined) return Effect.succeed("none")
+    if (ours.made !== undefined) return Effect.succeed("none")
+    if (upload === undefined) return Effect.succeed(unheard ? `unknown ${uri}` : "none")
     const id = upload
     return Effect.map(Uploads.abandon(site, id), (gone) => {
       if (!gone) return `upload ${id} of ${uri}`
@@ -216,7 +232,19 @@ export const make = (setting: Setting): PartsSession => {
     })
   })
 
+  /** Waits for the id of an upload whose creation was not waited for. */
+  const heard = Effect.gen(function* () {
+    if (creating === undefined) return
+    const creation = creating
+    creating = undefined
+    const exit = yield* Effect.timeoutOption(Fiber.await(creation), hearMs)
+    if (Option.isNone(exit)) yield* Fiber.interrupt(creation)
+    if (Option.isSome(exit) && Exit.isSuccess(exit.value)) upload = exit.value.value.UploadId
+    else unheard = true
+  })
+
   const discard: Effect.Effect<Left> = Effect.gen(function* () {
+    yield* heard
     const left = yield* abandon
     if (left !== "none") return left
     // An object that was made of it is not given up with it.
@@ -224,6 +252,8 @@ export const make = (setting: Setting): PartsSession => {
   })
 
   const left: Effect.Effect<Left> = Effect.gen(function* () {
+    yield* heard
+    if (unheard && upload === undefined) return `unknown ${uri}`
     if (ours.made !== undefined) return yield* ours.left
     const found = yield* Effect.result(exists)
     if (found._tag === "Success" && !found.success) return yield* ours.left

@@ -50,6 +50,9 @@ const what = "the large object was not made"
 /** Milliseconds after which it is looked once more whether a segment has come that was on its way. */
 const waits = [250, 500, 1000]
 
+/** The same, of whether a manifest has made its object. */
+const standingWaits = [50, 200, 600]
+
 export const make = (target: Place.Target, content: Content, cut: Cut): PartsSession => {
   const { api, container, contentType, limits, object, segmentContainer, uri } = target
   const state: State = {
@@ -262,7 +265,13 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
     Effect.gen(function* () {
       if (state.inUse) return `object ${uri}`
       if (place.attempted()) {
-        const standing = yield* place.standing
+        let standing = yield* place.standing
+        // A manifest that nobody has heard the end of is mostly made within a moment.
+        for (const wait of place.unanswered.value ? standingWaits : []) {
+          if (standing === "ours") break
+          yield* Effect.sleep(wait)
+          standing = yield* place.standing
+        }
         if (standing === "ours" && !(yield* place.remove)) return `object ${uri}`
         // The manifest may come into being yet, and would then be one without segments.
         if (standing !== "ours" && place.unanswered.value) return uploadLeft(upload)
