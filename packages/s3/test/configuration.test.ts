@@ -5,8 +5,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as FaultServer from "@headrace/testkit/FaultServer"
+import * as NodeTransport from "@headrace/node/NodeTransport"
+import { Transport } from "@headrace/core/Transport"
 import * as S3Source from "@headrace/s3/S3Source"
 import * as S3Store from "@headrace/s3/S3Store"
+import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { afterAll, afterEach, assert, describe, it } from "vitest"
@@ -142,37 +145,56 @@ describe("without keys", () => {
   })
 })
 
-/** Where requests go, for a server that only says no. */
-const asked = async (options: { readonly bucket: string; readonly pathStyle?: boolean }, environment = {}) => {
-  const server = await FaultServer.start(async (connection) => {
+/** Where the first request goes, as a proxy sees it that lets nothing through. */
+const asked = async (options: Partial<S3Store.Options> & { readonly bucket: string }, env = {}) => {
+  const proxy = await FaultServer.start(async (connection) => {
     await connection.readHead()
     await connection.respond(403, [], "")
   })
   try {
-    set(environment)
-    const host = `localhost:${server.port}`
-    await upload(
-      bytes,
-      { key: "a/b", endpoint: `http://${host}`, credentials: { accessKeyId: "a", secretAccessKey: "b" }, ...options },
-      { retries: 0 }
+    set(env)
+    const store = S3Store.object({ key: "a/b", credentials: { accessKeyId: "a", secretAccessKey: "b" }, ...options })
+    const through = NodeTransport.make({ env: { http_proxy: proxy.url, https_proxy: proxy.url } })
+    await Bed.runtime.runPromise(
+      Effect.exit(Effect.scoped(Effect.provideServiceEffect(store.capabilities, Transport, through)))
     )
-    const [request] = server.requests
-    return request
+    const [request] = proxy.requests
+    return `${request?.method} ${request?.path}`
   } finally {
-    await server.close()
+    await proxy.close()
   }
 }
 
 describe("the bucket's name", () => {
-  it("is in the path where an endpoint is given", async () => {
-    assert.match((await asked({ bucket: "images" }))!.path, /^\/images\/a\/b$/)
-  })
-
-  it("is in the host's name where that is asked for", async () => {
-    const request = await asked({ bucket: "images", pathStyle: false })
-    // Not every resolver knows names under localhost; where it does, this is what is asked.
-    if (request === undefined) return
-    assert.match(request.path, /^\/a\/b$/)
-    assert.match(request.headers["host"]!, /^images\.localhost:/)
-  })
+  for (const [name, options, env, request] of [
+    ["is in the host's name at AWS", { region: "eu-west-1" }, {}, "CONNECT images.s3.eu-west-1.amazonaws.com:443"],
+    [
+      "is there in the region of the environment",
+      {},
+      { AWS_REGION: "eu-west-2" },
+      "CONNECT images.s3.eu-west-2.amazonaws.com:443"
+    ],
+    ["is there in us-east-1 when nobody names a region", {}, {}, "CONNECT images.s3.us-east-1.amazonaws.com:443"],
+    [
+      "is in the path at AWS when it cannot be a host's",
+      { bucket: "my.images" },
+      {},
+      "CONNECT s3.us-east-1.amazonaws.com:443"
+    ],
+    ["is in the path of an endpoint", { endpoint: "http://s3.test:9000" }, {}, "HEAD http://s3.test:9000/images/a/b"],
+    [
+      "is in the path of the environment's endpoint",
+      {},
+      { AWS_ENDPOINT_URL: "http://s3.test" },
+      "HEAD http://s3.test/images/a/b"
+    ],
+    [
+      "is in the host's name of an endpoint where that is asked for",
+      { endpoint: "http://s3.test:9000", pathStyle: false },
+      {},
+      "HEAD http://images.s3.test:9000/a/b"
+    ]
+  ] as const) {
+    it(name, async () => void assert.strictEqual(await asked({ bucket: "images", ...options }, env), request))
+  }
 })

@@ -1,7 +1,7 @@
 /**
  * An object of several parts: `CreateMultipartUpload`, `UploadPart` and `CompleteMultipartUpload`.
  */
-import type { CreateMultipartUploadCommandOutput, Part } from "@aws-sdk/client-s3"
+import type { CreateMultipartUploadCommandOutput } from "@aws-sdk/client-s3"
 import type { Digests } from "@headrace/core/Digest"
 import type { Inspection, Left, PartBody, PartsSession, Resumption, StoredPart } from "@headrace/core/Store"
 import type * as StoreError from "@headrace/core/StoreError"
@@ -9,9 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { bare, etagOfParts, hexOfBase64, md5OfEtag } from "./encoding.ts"
+import * as Earlier from "./earlier.ts"
+import { hexOfBase64 } from "./encoding.ts"
 import * as Fault from "./fault.ts"
-import { digestsOf, type Look } from "./look.ts"
+import { digestsOf } from "./look.ts"
 import { Ours } from "./ours.ts"
 import * as Proof from "./proof.ts"
 import { asStore, common, free, other, replaces, type Setting, there, toStore } from "./setting.ts"
@@ -25,26 +26,6 @@ const hearMs = 1500
 
 /** What every part but the last has at least, what none has more of, and how many there are (S3's quotas). */
 export const limits = { minBytes: 5 * mib, maxBytes: 5 * 1024 * mib, maxParts: 10_000 }
-
-/** The digest that a listed part has, where the service tells one. */
-const digestsOfListed = ({ algorithm, mode }: Proof.Proof, part: Part): Digests => {
-  const text = mode === "full" ? part.ChecksumCRC64NVME : part.ChecksumCRC32C
-  const hex = mode === "etag" ? md5OfEtag(part.ETag) : text === undefined ? undefined : hexOfBase64(text)
-  return hex === undefined ? {} : { [algorithm]: hex }
-}
-
-/** Whether an object is the one that all parts of an upload make. */
-const isMadeOf = (now: Look, parts: ReadonlyArray<StoredPart>, size: number | undefined): boolean => {
-  if (now._tag !== "Found" || now.etag === undefined || now.size !== size) return false
-  const inOrder = [...parts].sort((a, b) => a.number - b.number)
-  const md5s = inOrder.map(({ tag }) => md5OfEtag(tag))
-  return (
-    inOrder.every(({ number }, index) => number === index + 1) &&
-    inOrder.reduce((sum, { length }) => sum + length, 0) === size &&
-    md5s.every((md5) => md5 !== undefined) &&
-    bare(now.etag) === etagOfParts(md5s)
-  )
-}
 
 export const make = (setting: Setting): PartsSession => {
   const { before, ifNoneMatch, metadata, profile, site, uri } = setting
@@ -266,7 +247,7 @@ export const make = (setting: Setting): PartsSession => {
       stored(
         Effect.gen(function* () {
           const listing = yield* Uploads.parts(site, token)
-          if (listing === undefined && isMadeOf(before, noted, size)) {
+          if (listing === undefined && Earlier.isMadeOf(before, noted, size)) {
             // The process ended between Complete and its answer. Complete is asked again, and told that it is so.
             upload = token
             ours.unclear = true
@@ -279,22 +260,7 @@ export const make = (setting: Setting): PartsSession => {
           // Not every service that has checksums lists them.
           const untold = listing.algorithm === undefined && profile.checksums !== "probe"
           chosen(untold ? proof : begunWith, untold ? `known of ${profile.name}` : "as the upload was begun")
-          const byNumber = new Map(noted.map((part) => [part.number, part]))
-          return listing.parts.flatMap((listed): ReadonlyArray<StoredPart> => {
-            const { ETag: tag, PartNumber: number, Size: length } = listed
-            if (tag === undefined || number === undefined || length === undefined) return []
-            const offset = (number - 1) * partBytes
-            const wanted = size === undefined ? undefined : Math.min(partBytes, size - offset)
-            if (wanted === undefined ? length > partBytes : length !== wanted) return []
-            const note = byNumber.get(number)
-            const theirs = digestsOfListed(proof, listed)
-            // A part of the same number that is not the one which was noted was sent by somebody else.
-            if (note !== undefined && (bare(note.tag) !== bare(tag) || note.length !== length)) return []
-            const mine = note?.digests[proof.algorithm]
-            if (mine !== undefined && theirs[proof.algorithm] !== undefined && mine !== theirs[proof.algorithm])
-              return []
-            return [{ number, offset, length, tag, digests: { ...note?.digests, ...theirs } }]
-          })
+          return Earlier.same(listing.parts, noted, proof, { partBytes, size })
         })
       )
   }

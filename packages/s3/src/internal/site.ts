@@ -8,13 +8,13 @@ import type { Block } from "@headrace/core/Block"
 import { type Response, type Tls, Transport, TransportError } from "@headrace/core/Transport"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { isAws } from "../Profile.ts"
+import * as Credentials from "./credentials.ts"
 import { endpointOf } from "./endpoint.ts"
 import * as Fault from "./fault.ts"
-import { type Keys, needsPath, type Place } from "./target.ts"
+import { needsPath, type Place } from "./target.ts"
 import * as Wire from "./wire.ts"
 
 type Sdk = typeof SdkModule
@@ -55,48 +55,6 @@ interface Clients {
 }
 
 const load = Effect.promise(() => import("@aws-sdk/client-s3"))
-
-const plain = (text: string | Redacted.Redacted): string => (Redacted.isRedacted(text) ? Redacted.value(text) : text)
-
-const identityOf = async (given: NonNullable<Place["credentials"]>) => {
-  const keys: Keys = typeof given === "function" ? await given() : given
-  const { accessKeyId, expiration, secretAccessKey, sessionToken } = keys
-  return {
-    accessKeyId,
-    secretAccessKey: plain(secretAccessKey),
-    ...(sessionToken === undefined ? undefined : { sessionToken: plain(sessionToken) }),
-    ...(expiration === undefined ? undefined : { expiration })
-  }
-}
-
-type Provider = Extract<S3ClientConfig["credentials"], (...args: never) => unknown>
-
-/** The files are read afresh: whoever asks again has been told that the keys of before have ended. */
-const fetcher = ({ credentials, profile }: Place): Provider => {
-  if (credentials !== undefined) return () => identityOf(credentials)
-  return async (properties) => {
-    const { defaultProvider } = await import("@aws-sdk/credential-provider-node")
-    const init = { ignoreCache: true, ...(profile === undefined ? undefined : { profile }) }
-    return defaultProvider(init)(properties)
-  }
-}
-
-/** Keys that end in less are fetched anew, as the SDK does. */
-const marginMs = 300_000
-
-/** One provider for several clients: what it fetches is good for all of them. */
-const shared = (fetch: Provider): Provider => {
-  let last: ReturnType<Provider> | undefined
-  return async (properties) => {
-    const { expiration } = (await last?.catch(() => undefined)) ?? {}
-    if (expiration !== undefined && expiration.getTime() - Date.now() < marginMs) last = undefined
-    last ??= fetch(properties)
-    return last.catch((error: unknown) => {
-      last = undefined
-      throw error
-    })
-  }
-}
 
 /** The SDK warns on the console of what we do on purpose. */
 const silent = { trace: () => {}, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
@@ -147,7 +105,7 @@ export const connect = (place: Place): Effect.Effect<Site, Fault.Fault, Transpor
     const wire = Wire.sending({ transport, tls, onHeaders: (fields) => (headers = fields) })
 
     const make = (): Clients => {
-      const credentials = shared(fetcher(place))
+      const credentials = Credentials.of(place)
       const config: S3ClientConfig = {
         ...(endpoint === undefined ? undefined : { endpoint }),
         ...(region === undefined ? undefined : { region }),
