@@ -27,6 +27,8 @@ const hearMs = 1500
 /** What every part but the last has at least, what none has more of, and how many there are (S3's quotas). */
 export const limits = { minBytes: 5 * mib, maxBytes: 5 * 1024 * mib, maxParts: 10_000 }
 
+const wantsAllWhy = "it wants checksums of parts that there was no memory for"
+
 export const make = (setting: Setting): PartsSession => {
   const { before, ifNoneMatch, metadata, profile, site, uri } = setting
   const { bucket, key } = site.place
@@ -44,10 +46,10 @@ export const make = (setting: Setting): PartsSession => {
   /** Whether the service refuses parts without the checksum that nobody had the memory to compute in front of them. */
   let wantsAll = false
 
-  const chosen = (found: Proof.Proof, how: string) => {
+  const chosen = (found: Proof.Proof, how: string, words = found.words) => {
     proof = found
     for (const note of ours.notes) if (note.startsWith("proof: ")) ours.notes.delete(note)
-    ours.notes.add(`proof: ${proof.words} (${how})`)
+    ours.notes.add(`proof: ${words} (${how})`)
   }
 
   const begin = Effect.gen(function* () {
@@ -82,7 +84,7 @@ export const make = (setting: Setting): PartsSession => {
         return yield* Fault.make("Rejected", "the upload cannot be begun: the service gave it no id")
       }
       upload = UploadId
-      if (wantsAll) chosen(Proof.proofs.etag, "the service wants checksums of parts that there was no memory for")
+      if (wantsAll) chosen(Proof.proofs.etag, wantsAllWhy, "what the service has of the whole by itself, else its size")
       else if (candidates.length === 1) {
         chosen(candidate, setting.known === "configured" ? "configured" : `known of ${profile.name}`)
       } else chosen(candidate.echo === ChecksumAlgorithm ? candidate : Proof.proofs.etag, "probed")
