@@ -107,8 +107,8 @@ describe.skipIf(Swift.none)("a segment", () => {
     const container = Swift.container()
     const through = await proxy(isSegment, { type: "stallRequest", afterBytes: 300_000 })
     const outcome = await Swift.run(large, account.store({ container, object: "o", segmentSize: mib, through }), {
-      stallMs: 700,
-      answerMs: 700
+      stallMs: 1500,
+      answerMs: 3000
     })
     fine(outcome, "stored")
     assert.include(JSON.stringify(outcome.events.filter(({ type }) => type === "retry")), '"Stalled"')

@@ -11,7 +11,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { Reply } from "./api.ts"
+import * as Assembly from "./assembly.ts"
 import * as Download from "./download.ts"
 import * as Fault from "./fault.ts"
 import * as Manifest from "./manifest.ts"
@@ -45,8 +45,6 @@ interface State {
   segments: number
 }
 
-const what = "the large object was not made"
-
 /** Milliseconds after which it is looked once more whether a segment has come that was on its way. */
 const waits = [250, 500, 1000]
 
@@ -54,7 +52,7 @@ const waits = [250, 500, 1000]
 const standingWaits = [50, 200, 600]
 
 export const make = (target: Place.Target, content: Content, cut: Cut): PartsSession => {
-  const { api, container, contentType, limits, object, segmentContainer, uri } = target
+  const { api, container, limits, object, segmentContainer, uri } = target
   const state: State = {
     upload: undefined,
     begun: new Set(),
@@ -71,6 +69,10 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
     (found) => found.etag === state.expected,
     () => !state.inUse
   )
+
+  const assembly = Assembly.make(target, cut.maxSegments, (why) => {
+    state.spoiled = why
+  })
 
   const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
     Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri))
@@ -136,66 +138,11 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
       )
     })
 
-  /** Nothing but a plain object is empty. */
-  const putEmpty = (etag: string, answerMs: number) =>
-    api.call({
-      method: "PUT",
-      path: Place.pathOf(target),
-      what,
-      headers: { ETag: etag, "Content-Type": contentType },
-      answerMs,
-      tries: 1
-    })
-
-  const putManifest = (path: string, body: Uint8Array, etag: string, answerMs: number) =>
-    Effect.flatMap(
-      api.call({
-        method: "PUT",
-        path: `${path}?multipart-manifest=put`,
-        what,
-        headers: { ETag: etag, "Content-Type": contentType },
-        body,
-        accept: [400, 422],
-        answerMs,
-        tries: 1
-      }),
-      (reply): Effect.Effect<Reply, Fault.Fault> => {
-        const { requestId, status } = reply
-        if (status !== 400 && status !== 422) return Effect.succeed(reply)
-        const said = Manifest.problemsOf(reply.text)
-        const why = said ?? (status === 422 ? "the MD5 of its segments is another" : "the manifest was refused")
-        // Sent again, the same segments would be refused again.
-        if (said !== undefined || status === 422) state.spoiled = why
-        const fields = { status, ...(requestId === undefined ? undefined : { requestId }) }
-        return Effect.fail(
-          Fault.make("Rejected", `${what}: ${why}`, { ...fields, retryable: state.spoiled !== undefined })
-        )
-      }
-    )
-
-  /** What the object's own manifest names: its segments, or manifests of as many as one may name. */
-  const entriesOf = (upload: Names.Upload, parts: ReadonlyArray<StoredPart>, answerMs: number) => {
-    const all = parts.map((part) => Manifest.entryOf(upload, part))
-    const most = cut.maxSegments
-    if (all.length <= most) return Effect.succeed(all)
-    const groups = Array.from({ length: Math.ceil(all.length / most) }, (_, index) =>
-      all.slice(index * most, (index + 1) * most)
-    )
-    return Effect.forEach(groups, (entries, index) =>
-      Effect.gen(function* () {
-        const name = Names.manifestOf(upload, index + 1)
-        const etag = yield* Manifest.etagOf(entries.map(({ etag }) => etag))
-        yield* putManifest(Names.pathOf(upload.container, name), Manifest.bodyOf(upload, entries), etag, answerMs)
-        return { name, etag, bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0) }
-      })
-    )
-  }
-
   const finish = ({ answerMs, parts, size }: Parameters<PartsSession["finish"]>[0]): Effect.Effect<void, Fault.Fault> =>
     Effect.gen(function* () {
       const { upload } = state
       if (upload === undefined) return yield* noUpload
-      const entries = size === 0 ? [] : yield* entriesOf(upload, parts, answerMs)
+      const entries = size === 0 ? [] : yield* assembly.entriesOf(upload, parts, answerMs)
       const expected = yield* Manifest.etagOf(entries.map(({ etag }) => etag))
       state.expected = expected
       state.segments = size === 0 ? 0 : parts.length
@@ -203,9 +150,7 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
       // Also for whoever is interrupted while the answer is awaited.
       place.unanswered.value = true
       const reply = yield* Effect.tapError(
-        size === 0
-          ? putEmpty(expected, answerMs)
-          : putManifest(Place.pathOf(target), Manifest.bodyOf(upload, entries), expected, answerMs),
+        size === 0 ? assembly.putEmpty(expected, answerMs) : assembly.put(upload, entries, expected, answerMs),
         (fault) =>
           Effect.sync(() => {
             if (fault.clear) undo()
@@ -218,7 +163,7 @@ export const make = (target: Place.Target, content: Content, cut: Cut): PartsSes
       place.taken(etag)
       if (etag !== expected) {
         state.spoiled = `its ETag is to be ${expected}, the service says ${etag === "" ? "none" : etag}`
-        return yield* Fault.make("DigestMismatch", `${what} of its segments: ${state.spoiled}`, {
+        return yield* Fault.make("DigestMismatch", `${Assembly.what} of its segments: ${state.spoiled}`, {
           status,
           ...(requestId === undefined ? undefined : { requestId }),
           retryable: true,
