@@ -148,6 +148,10 @@ describe("an answer to a body", () => {
     const fault = Answer.ofBody(answer(503, "busy", { requestId: undefined, retryAfterMs: 7000 }), "x")
     assert.strictEqual(fault.message, "x: a proxy before Swift answered 503 Service Unavailable: busy")
     assert.strictEqual(fault.retryAfterMs, 7000)
+    // Swift may have done what a proxy refuses.
+    for (const status of [401, 403, 413, 429]) {
+      assert.isFalse(Answer.ofBody(answer(status, "", { requestId: undefined }), "x").clear)
+    }
   })
 
   it("is one line without the token", () => {

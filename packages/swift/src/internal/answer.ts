@@ -36,13 +36,16 @@ const fieldsOf = (answer: Answer) => ({
   ...(answer.retryAfterMs === undefined ? undefined : { retryAfterMs: answer.retryAfterMs })
 })
 
+/** Swift puts an id on every answer of its own. Of what a proxy says Swift may know nothing, and may have done it all. */
+const isSwifts = ({ requestId }: Answer): boolean => requestId !== undefined
+
 const failure = (answer: Answer, what: string) => {
   const { status, words } = answer
   const said = isStock(words) || words === Words.status(status) ? "" : `: ${words}`
   return (reason: Fault.Fault["reason"], more?: More & { readonly why?: string }) => {
     const { why, ...rest } = more ?? {}
     const message = `${what}: ${why === undefined ? Words.status(status) : `${why} (${Words.status(status)})`}${said}`
-    return Fault.make(reason, message, { ...fieldsOf(answer), ...rest })
+    return Fault.make(reason, message, { ...fieldsOf(answer), clear: isSwifts(answer), ...rest })
   }
 }
 
@@ -56,14 +59,14 @@ const isAway = (status: number): boolean =>
   (status >= 500 && status !== 501 && status !== 505)
 
 const away = (answer: Answer, what: string): Fault.Fault => {
-  const who = answer.requestId === undefined ? "a proxy before Swift" : "Swift"
+  const who = isSwifts(answer) ? "Swift" : "a proxy before Swift"
   const id = answer.requestId === undefined ? "" : ` (request ${answer.requestId})`
   const said = isStock(answer.words) || answer.words === Words.status(answer.status) ? "" : `: ${answer.words}`
   return Fault.make("Unavailable", `${what}: ${who} answered ${Words.status(answer.status)}${said}${id}`, {
     ...fieldsOf(answer),
     retryable: true,
     // Rate limits come before anything is done.
-    clear: answer.status === 429 || answer.status === 498
+    clear: isSwifts(answer) && (answer.status === 429 || answer.status === 498)
   })
 }
 
