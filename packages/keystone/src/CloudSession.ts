@@ -157,7 +157,8 @@ const signedIn = (cloud: Cloud, auth: Asking, client: Keystone.Client): Unsecure
     base ??= yield* Keystone.discover(client, auth.authUrl)
     return yield* obtain(client, base, auth)
   })
-  const keeper = TokenKeeper.make(cloud.name, renew)
+  const giver = auth._tag === "VersionOne" ? "the sign-in of Swift" : "Keystone"
+  const keeper = TokenKeeper.make(cloud.name, renew, giver)
   const token = Effect.map(keeper.get(0), ({ value }) => value)
   const invalidate: CloudSession["invalidate"] = (token) =>
     token === undefined ? Effect.void : keeper.invalidate(token)
@@ -169,7 +170,7 @@ const signedIn = (cloud: Cloud, auth: Asking, client: Keystone.Client): Unsecure
       if (!refused(answer)) return answer
       yield* invalidate(value)
     }
-    return yield* TokenKeeper.refusedAgain(cloud.name)
+    return yield* TokenKeeper.refusedAgain(cloud.name, giver)
   })
 
   const endpoint = Effect.fnUntraced(function* (type: string): Effect.fn.Return<string, KeystoneError.KeystoneError> {

@@ -35,17 +35,24 @@ const justGiven = 60_000
 const quiet = 15_000
 const least = 10_000
 
+/** Who gives tokens. */
+export type Giver = "Keystone" | "the sign-in of Swift"
+
 /** A service refuses what Keystone has just given: another token would not help. */
-export const refusedAgain = (cloud: string): KeystoneError.KeystoneError =>
+export const refusedAgain = (cloud: string, giver: Giver): KeystoneError.KeystoneError =>
   KeystoneError.make("Unauthorized", {
     cloud,
     message:
-      "the service refuses a token that Keystone gave a moment ago (status 401):" +
-      " check that the service's endpoint belongs to this cloud, and that the service can reach Keystone",
+      `the service refuses a token that ${giver} gave a moment ago (status 401):` +
+      ` check that the service's endpoint belongs to this cloud${giver === "Keystone" ? ", and that the service can reach Keystone" : ""}`,
     status: 401
   })
 
-export const make = (cloud: string, renew: Effect.Effect<Token, KeystoneError.KeystoneError>): TokenKeeper => {
+export const make = (
+  cloud: string,
+  renew: Effect.Effect<Token, KeystoneError.KeystoneError>,
+  giver: Giver = "Keystone"
+): TokenKeeper => {
   const turn = Semaphore.makeUnsafe(1)
   let held: Held | undefined
   let quietUntil = 0
@@ -104,7 +111,7 @@ export const make = (cloud: string, renew: Effect.Effect<Token, KeystoneError.Ke
     if (held === undefined || held.refused || Redacted.value(held.token.value) !== Redacted.value(value)) return
     const now = yield* Clock.currentTimeMillis
     if (held.replacement && now - held.since < justGiven) {
-      return yield* refusedAgain(cloud)
+      return yield* refusedAgain(cloud, giver)
     }
     held.refused = true
   })
