@@ -11,7 +11,8 @@ import * as NodeHeadrace from "@headrace/node/NodeHeadrace"
 import * as Effect from "effect/Effect"
 
 const [file, endpoint, state] = process.argv.slice(2)
-const root = await Effect.runPromise(Bandwidth.make({ bytesPerSecond: 24 * 1024 * 1024 }))
+// Four times a second it is told how far it is: between two of these it must not come to its end.
+const root = await Effect.runPromise(Bandwidth.make({ bytesPerSecond: 8 * 1024 * 1024 }))
 const receipt = await Effect.runPromise(
   Transfer.run({
     source: FileSource.make(file!),
