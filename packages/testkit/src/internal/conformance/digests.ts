@@ -64,7 +64,7 @@ export const partDigest: Draft = {
     Effect.gen(function* () {
       const key = lab.key()
       const bytes = noise(lab.partBytes, 8)
-      const session = yield* asParts(lab, yield* lab.open(key, lab.content(bytes)))
+      const session = yield* asParts(lab, yield* lab.open(key, lab.content(bytes, { size: 2 * bytes.byteLength })))
       yield* lab.ok("begin", "a session begins", session.begin)
       const memory = yield* Feed.share(lab)
       for (const algorithm of lab.options.capabilities.checks!.part) {
