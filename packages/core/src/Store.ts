@@ -32,7 +32,10 @@ export interface Capabilities {
   readonly rangedRead: boolean | undefined
   /** Whether the store needs the size before the first byte. */
   readonly needsSize: boolean
-  /** Whether bodies may stay on shared memory. An adapter that does not say so gets plain copies. */
+  /**
+   * Whether the adapter takes `block.bytes`, which may be on shared memory. One that hands bytes to what refuses such
+   * memory, or misreads it as `fetch` does, takes `block.copy()`, and says false.
+   */
   readonly sharedMemory: boolean
   /** How objects are cut, where the shape is `parts`. */
   readonly parts?: PartLimits

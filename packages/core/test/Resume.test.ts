@@ -224,6 +224,19 @@ describe("an upload in parts that was cut off", () => {
     })
   )
 
+  it.live("of which nothing but the name was noted is gone on with, and not left behind", () =>
+    Effect.gen(function* () {
+      const memory = memoryStore()
+      const journal = Journals.make()
+      yield* cutAt(1, memory, journal)
+      const { noted } = journal.notes[0]!
+      journal.notes[0]!.noted = { ...noted, partBytes: undefined, parts: [], state: undefined }
+      const { to } = yield* run({ source: counted(bytes).source, store: memory.object("key"), journal })
+      assert.strictEqual(to.status, "verified")
+      assert.strictEqual(memory.uploads.size + journal.notes.length, 0)
+    })
+  )
+
   it.live("takes a part that is not what was noted for missing", () =>
     Effect.gen(function* () {
       const memory = memoryStore()

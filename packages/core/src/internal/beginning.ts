@@ -9,6 +9,7 @@ import type { PartsSession, Session } from "../Store.ts"
 import type { StoreError } from "../StoreError.ts"
 import type { Job } from "./delivery.ts"
 import type * as Problem from "./problem.ts"
+import { partBytes as planned } from "./partPlan.ts"
 import * as Standing from "./standing.ts"
 
 export interface Begun {
@@ -72,7 +73,10 @@ const resume = (
   Effect.gen(function* () {
     const { earlier } = standing
     if (earlier === undefined || session.resumption === undefined) return undefined
-    const { partBytes, token } = earlier
+    const { token } = earlier
+    // Whoever ended before it was cut has sent nothing; the upload is there all the same.
+    const partBytes = earlier.partBytes ?? planned(size, session.limits, 0)
+    if (typeof partBytes === "string") return undefined
     const parts = yield* session.resumption.resume(token, earlier.parts, { partBytes, size })
     if (parts === undefined) return undefined
     yield* standing.resumed(earlier, parts)

@@ -40,10 +40,9 @@ export class Standing {
   }
 
   /** What an earlier process has noted, where there is something to go on with. */
-  get earlier(): (Journal.Noted & { readonly token: string; readonly partBytes: number }) | undefined {
+  get earlier(): (Journal.Noted & { readonly token: string }) | undefined {
     const earlier = this.#entry?.earlier
-    if (earlier?.token === undefined || earlier.partBytes === undefined) return undefined
-    return { ...earlier, token: earlier.token, partBytes: earlier.partBytes }
+    return earlier?.token === undefined ? undefined : { ...earlier, token: earlier.token }
   }
 
   /** An upload was begun. */
