@@ -16,7 +16,7 @@ import * as GlanceAccess from "./GlanceAccess.ts"
 import * as GlanceUri from "./GlanceUri.ts"
 import * as Api from "./internal/api.ts"
 import * as Download from "./internal/download.ts"
-import * as Fault from "./internal/fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Image from "./internal/image.ts"
 import * as Preflight from "./internal/preflight.ts"
 

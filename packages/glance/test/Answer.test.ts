@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Answer from "../src/internal/answer.ts"
-import * as Words from "../src/internal/words.ts"
+import * as Words from "@headrace/keystone/ServiceWords"
 
 const glance = (title: string, text: string) =>
   `<html>\n <head>\n  <title>${title}</title>\n </head>\n <body>\n  <h1>${title}</h1>\n  ${text}<br /><br />\n\n\n\n </body>\n</html>`

@@ -3,8 +3,8 @@
  * that tells some refusals apart. An answer to a control call is judged by `ofCall`, one to the bytes by `ofUpload`.
  */
 import type { Response } from "@headrace/core/Transport"
-import * as Fault from "./fault.ts"
-import * as Words from "./words.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
+import * as Words from "@headrace/keystone/ServiceWords"
 
 export interface Answer {
   readonly status: number

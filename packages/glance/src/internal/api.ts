@@ -10,9 +10,9 @@ import type * as Scope from "effect/Scope"
 import type { Response, Transport } from "@headrace/core/Transport"
 import type { GlanceAccess } from "../GlanceAccess.ts"
 import * as Answer from "./answer.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Platform from "./platform.ts"
-import * as Words from "./words.ts"
+import * as Words from "@headrace/keystone/ServiceWords"
 
 export interface Call {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE"

@@ -8,11 +8,11 @@ import type { Copying, CopyLook, CopyState } from "@headrace/core/Copies"
 import type { StoredObject } from "@headrace/core/Store"
 import * as StoreError from "@headrace/core/StoreError"
 import type { Api, Reply } from "./api.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Image from "./image.ts"
 import * as Preflight from "./preflight.ts"
 import type { Site } from "./site.ts"
-import * as Words from "./words.ts"
+import * as Words from "@headrace/keystone/ServiceWords"
 
 const method = "copy-image"
 

@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import type { Response } from "@headrace/core/Transport"
 import * as Answer from "./answer.ts"
 import type { Api } from "./api.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 
 type Chunks = Arr.NonEmptyReadonlyArray<Uint8Array>
 type BytesPull = Pull.Pull<Chunks, Fault.Fault, void>

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { ImageOptions } from "../GlanceStore.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 
 /** What an image is to be, with its stores told apart. */
 export interface Wanted extends Omit<ImageOptions, "store"> {

@@ -9,7 +9,7 @@ import * as Semaphore from "effect/Semaphore"
 import type { Algorithm } from "@headrace/core/Digest"
 import type { Inspector } from "../DiskFormat.ts"
 import type { Api } from "./api.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Image from "./image.ts"
 
 export interface Place {

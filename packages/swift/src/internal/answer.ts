@@ -3,8 +3,8 @@
  * bytes of an object or a segment by `ofBody`.
  */
 import type { Response } from "@headrace/core/Transport"
-import * as Fault from "./fault.ts"
-import * as Words from "./words.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
+import * as Words from "@headrace/keystone/ServiceWords"
 
 export interface Answer {
   readonly status: number

@@ -10,7 +10,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { SwiftAccess } from "../SwiftAccess.ts"
 import * as Answer from "./answer.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Platform from "./platform.ts"
 
 export interface Call {

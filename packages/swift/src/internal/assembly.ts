@@ -5,7 +5,7 @@
 import type { StoredPart } from "@headrace/core/Store"
 import * as Effect from "effect/Effect"
 import type { Reply } from "./api.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Manifest from "./manifest.ts"
 import * as Names from "./names.ts"
 import * as Place from "./place.ts"

@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 import { TransportError } from "@headrace/core/Transport"
 import * as Answer from "./answer.ts"
 import type { Api } from "./api.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Objects from "./objects.ts"
 
 /** Connections in a row that may be lost without a byte. */

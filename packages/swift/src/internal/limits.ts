@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { type Api, parse } from "./api.ts"
-import type * as Fault from "./fault.ts"
+import type * as Fault from "@headrace/keystone/ServiceFault"
 
 export interface Limits {
   /** Bytes of one object, or of one segment. */

@@ -4,7 +4,7 @@
 import type { Digests } from "@headrace/core/Digest"
 import * as Effect from "effect/Effect"
 import { type Api, parse } from "./api.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import type { Limits } from "./limits.ts"
 import * as Names from "./names.ts"
 import * as Platform from "./platform.ts"

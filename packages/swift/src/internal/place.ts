@@ -5,7 +5,7 @@
 import type { Inspection, StoredObject } from "@headrace/core/Store"
 import * as Effect from "effect/Effect"
 import type { Api } from "./api.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import type { Limits } from "./limits.ts"
 import * as Names from "./names.ts"
 import * as Objects from "./objects.ts"

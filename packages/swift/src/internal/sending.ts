@@ -7,9 +7,9 @@ import { TransportError } from "@headrace/core/Transport"
 import * as Effect from "effect/Effect"
 import * as Answer from "./answer.ts"
 import type { Api } from "./api.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Objects from "./objects.ts"
-import * as Words from "./words.ts"
+import * as Words from "@headrace/keystone/ServiceWords"
 
 export interface Sent {
   /** The MD5 that Swift computed. */

@@ -4,7 +4,7 @@
 import type { UnfinishedUpload } from "@headrace/core/Store"
 import * as Effect from "effect/Effect"
 import type { Api } from "./api.ts"
-import * as Fault from "./fault.ts"
+import * as Fault from "@headrace/keystone/ServiceFault"
 import type { Limits } from "./limits.ts"
 import * as Manifest from "./manifest.ts"
 import * as Names from "./names.ts"

@@ -1,13 +1,22 @@
 /**
- * What went wrong between us and Swift, before it is known whether the object was to be written or read.
+ * What went wrong between us and a service of OpenStack, before it is known whether an object was to be written or read. It
+ * becomes a `StoreError` or a `SourceError` where that is known.
+ *
+ * @since 0.1.0
  */
 import * as Data from "effect/Data"
 import type * as Reason from "@headrace/core/Reason"
 import * as SourceError from "@headrace/core/SourceError"
 import * as StoreError from "@headrace/core/StoreError"
 import type { TransportError } from "@headrace/core/Transport"
-import type { KeystoneError } from "@headrace/keystone/KeystoneError"
+import type { KeystoneError } from "./KeystoneError.ts"
 
+/**
+ * One failure. The message is one line and holds no secret.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class Fault extends Data.TaggedError("Fault")<{
   readonly reason: Reason.Reason
   readonly message: string
@@ -20,18 +29,35 @@ export class Fault extends Data.TaggedError("Fault")<{
   readonly cause?: unknown
 }> {}
 
+/**
+ * A fault that is clear and final unless said.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (
   reason: Reason.Reason,
   message: string,
   more?: Partial<Pick<Fault, "retryable" | "clear" | "status" | "requestId" | "retryAfterMs" | "cause">>
 ): Fault => new Fault({ reason, message, retryable: false, clear: true, ...more })
 
-/** `clear` is true for what never left this machine. */
+/**
+ * A request without an answer; `clear` is true for what never left this machine.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const fromTransport = (error: TransportError): Fault => {
   const local = error.reason._tag === "InvalidConfig"
   return make(error.reason._tag, error.message, { retryable: !local, clear: local, cause: error })
 }
 
+/**
+ * A refused or failed sign-in.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const fromKeystone = (error: KeystoneError): Fault =>
   make(error.reason._tag, error.message, {
     retryable: error.retryable,
@@ -41,13 +67,20 @@ export const fromKeystone = (error: KeystoneError): Fault =>
     cause: error
   })
 
-export const toStoreError = (fault: Fault, uri: string): StoreError.StoreError =>
+/**
+ * As a destination says it.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toStoreError = (fault: Fault, uri: string, objectId?: string): StoreError.StoreError =>
   StoreError.make(fault.reason, {
     uri,
     message: fault.message,
     retryable: fault.retryable,
     clear: fault.clear,
     ...(fault.status === undefined ? undefined : { status: fault.status }),
+    ...(objectId === undefined ? undefined : { objectId }),
     ...(fault.requestId === undefined ? undefined : { requestId: fault.requestId }),
     ...(fault.retryAfterMs === undefined ? undefined : { retryAfterMs: fault.retryAfterMs }),
     ...(fault.cause === undefined ? undefined : { cause: fault.cause })
@@ -70,6 +103,12 @@ const ofSource: ReadonlySet<string> = new Set<SourceError.SourceReason>([
   "SourceChanged"
 ])
 
+/**
+ * As a source says it: by the nearest reason that a source has.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const toSourceError = (fault: Fault, uri: string, offset?: number): SourceError.SourceError => {
   const reason = ofSource.has(fault.reason)
     ? (fault.reason as SourceError.SourceReason)

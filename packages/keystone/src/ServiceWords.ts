@@ -1,5 +1,8 @@
 /**
- * What an error answer says, in one line: Glance writes HTML to one client and JSON to another, proxies write pages.
+ * What an error answer of a service of OpenStack says, in one line: the services write HTML to one client, JSON to another
+ * and plain text to a third, and proxies write pages.
+ *
+ * @since 0.1.0
  */
 
 const entities: Readonly<Record<string, string>> = {
@@ -48,7 +51,12 @@ const fromJson = (text: string): string | undefined => {
   }
 }
 
-/** One line of plain text, at most 300 characters; empty when there are no words. The secret is cut out of it. */
+/**
+ * One line of plain text, at most 300 characters; empty when there are no words. The secret is cut out of it.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const of = (body: string, secret: string | undefined): string => {
   const trimmed = body.trim()
   const said = trimmed.startsWith("{") ? (fromJson(trimmed) ?? trimmed) : trimmed
@@ -57,7 +65,12 @@ export const of = (body: string, secret: string | undefined): string => {
   return cut(secret === undefined || secret === "" ? line : line.replaceAll(secret, "***"))
 }
 
-/** `Retry-After` in milliseconds: seconds, or an HTTP date (RFC 9110 §10.2.3). */
+/**
+ * `Retry-After` in milliseconds: seconds, or an HTTP date (RFC 9110 §10.2.3).
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const retryAfterMs = (header: string | undefined, now: number): number | undefined => {
   if (header === undefined) return undefined
   const value = header.trim()
@@ -76,16 +89,27 @@ const phrases: Readonly<Record<number, string>> = {
   409: "Conflict",
   410: "Gone",
   411: "Length Required",
+  412: "Precondition Failed",
   413: "Content Too Large",
   415: "Unsupported Media Type",
+  416: "Range Not Satisfiable",
   417: "Expectation Failed",
+  422: "Unprocessable Content",
   429: "Too Many Requests",
+  498: "Rate Limited",
+  499: "Client Disconnect",
   500: "Internal Server Error",
   501: "Not Implemented",
   502: "Bad Gateway",
   503: "Service Unavailable",
-  504: "Gateway Timeout"
+  504: "Gateway Timeout",
+  507: "Insufficient Storage"
 }
 
-/** A status as people know it. */
+/**
+ * A status as people know it: `409 Conflict`.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const status = (code: number): string => (phrases[code] === undefined ? `${code}` : `${code} ${phrases[code]}`)
