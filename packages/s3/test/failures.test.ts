@@ -125,7 +125,8 @@ describe.skipIf(Bed.none)("a part", () => {
       const to = await fine(await upload(big, options, { stallMs: 500 }), key, big)
       assert.strictEqual(seen(is.part).length, 5)
       assert.strictEqual(seen(is.create).length, 1)
-      assert.isAtLeast(to.attempts, 2)
+      // A kept connection that is dead before a byte was sent costs no attempt.
+      if (fault.type !== "refuse") assert.isAtLeast(to.attempts, 2)
     })
   }
 
@@ -535,10 +536,14 @@ const corrupting = async (head: RegExp) => {
   const server = createServer((client) => {
     clients.add(client)
     const service = connect(Number(new URL(Bed.endpoint).port), "127.0.0.1")
-    let meant: boolean | undefined
+    let meant = false
     let passed = 0
     client.on("data", (chunk) => {
-      meant ??= head.test(chunk.toString("latin1"))
+      // A connection may carry several requests; each begins with what is sent before its body may come.
+      if (!meant && head.test(chunk.toString("latin1"))) {
+        meant = true
+        passed = 0
+      }
       passed += chunk.length
       if (meant && struck === 0 && passed > 100_000) {
         struck++
