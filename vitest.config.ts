@@ -1,16 +1,37 @@
 import { defineConfig } from "vitest/config"
 
+const all = [
+  "packages/*/test/**/*.test.ts",
+  "apps/*/test/**/*.test.ts",
+  "examples/*/test/**/*.test.ts",
+  "testbed/test/**/*.test.ts",
+  "scripts/test/**/*.test.ts"
+]
+
+/** Wait for real services, or try thousands of cases, and mind no company. The others watch how long things take. */
+const inCompany = [
+  "packages/{s3,swift}/test/**/*.test.ts",
+  "packages/*/test/Conformance*.test.ts",
+  "packages/*/test/*property.test.ts",
+  "packages/glance/test/copies*.test.ts",
+  "packages/core/test/FanOut.test.ts",
+  "packages/headrace/test/{installed,real-images,ways}.test.ts",
+  "examples/*/test/**/*.test.ts"
+]
+
+const common = {
+  globalSetup: ["testbed/globalSetup.ts"],
+  testTimeout: 60_000,
+  hookTimeout: 120_000
+}
+
 export default defineConfig({
   test: {
-    include: [
-      "packages/*/test/**/*.test.ts",
-      "apps/*/test/**/*.test.ts",
-      "examples/*/test/**/*.test.ts",
-      "testbed/test/**/*.test.ts",
-      "scripts/test/**/*.test.ts"
-    ],
-    globalSetup: ["testbed/globalSetup.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 120_000
+    projects: [
+      {
+        test: { ...common, name: "alone", include: all, exclude: inCompany, maxWorkers: 1, sequence: { groupOrder: 0 } }
+      },
+      { test: { ...common, name: "in company", include: inCompany, maxWorkers: 3, sequence: { groupOrder: 1 } } }
+    ]
   }
 })
