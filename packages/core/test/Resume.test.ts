@@ -10,7 +10,8 @@ import * as MemoryStore from "@headrace/core/MemoryStore"
 import type { Receipt } from "@headrace/core/Receipt"
 import * as Source from "@headrace/core/Source"
 import * as SourceError from "@headrace/core/SourceError"
-import type { Session, Store } from "@headrace/core/Store"
+import type { PartsSession, Session, Store } from "@headrace/core/Store"
+import * as StoreError from "@headrace/core/StoreError"
 import * as Transfer from "@headrace/core/Transfer"
 import { UploadJournal } from "@headrace/core/UploadJournal"
 import * as WasmHasher from "@headrace/core/WasmHasher"
@@ -346,6 +347,53 @@ describe("several destinations", () => {
   )
 })
 
+describe("an upload that is gone at the store", () => {
+  it.live("is begun anew with all its parts, also where it cannot be gone on with", () =>
+    Effect.gen(function* () {
+      for (const resumable of [true, false]) {
+        const memory = memoryStore()
+        const sent = Faulty.sent()
+        const gone = Effect.suspend(() => {
+          // The service forgets the upload when it has taken some of its parts.
+          if ((memory.uploads.get("upload-1")?.parts.size ?? 0) > 2) memory.uploads.clear()
+          return Effect.sleep(20)
+        })
+        const faulty = Faulty.make(memory.object("key"), { pace: gone }, sent)
+        const store: Store = {
+          ...faulty,
+          open: (content) =>
+            Effect.map(faulty.open(content), (session): Session => {
+              if (session.shape === "whole") return session
+              // A service that says so: the parts are to be sent into another upload.
+              const told: PartsSession = {
+                ...session,
+                writePart: (part) =>
+                  Effect.mapError(session.writePart(part), (error) =>
+                    error instanceof StoreError.StoreError
+                      ? StoreError.make("Gone", {
+                          uri: error.uri,
+                          message: error.message,
+                          retryable: true,
+                          clear: false
+                        })
+                      : error
+                  )
+              }
+              if (resumable) return told
+              const { resumption: _, ...rest } = told
+              return rest
+            })
+        }
+        const options = { retries: 3 }
+        const { to } = yield* run({ source: counted(bytes).source, store, journal: Journals.make(), options })
+        assert.strictEqual(to.status, "verified", JSON.stringify(to))
+        assert.isTrue(Buffer.from(memory.objects.get("key")!).equals(bytes))
+        assert.isAbove(sent.lengths.length, 11)
+      }
+    }).pipe(Faulty.withoutWaiting)
+  )
+})
+
 describe("the journal", () => {
   it.live("that cannot be written stops an upload before it is begun or used, not one that goes well", () =>
     Effect.gen(function* () {
@@ -365,6 +413,7 @@ describe("the journal", () => {
       journal.broken = ["taken", "done"]
       const { to } = yield* run({ source: counted(bytes).source, store: memory.object("key"), journal })
       assert.strictEqual(to.status, "verified")
+      assert.include(to.notes ?? [], "what was sent since could not be gone on with: no taken")
     })
   )
 

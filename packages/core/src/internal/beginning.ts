@@ -25,9 +25,9 @@ type Step = <A, R>(
 
 /** Notes an upload that was begun. */
 export const begun = (session: Session, standing: Standing.Standing): Effect.Effect<unknown, StoreError> =>
-  session.shape === "whole" || session.resumption === undefined
+  session.shape === "whole"
     ? Effect.void
-    : Effect.flatMap(session.resumption.token, (token) => standing.begun(token))
+    : Effect.flatMap(session.resumption?.token ?? Effect.undefined, (token) => standing.begun(token))
 
 export const begin = <RS, RD>(
   job: Job<RS, RD>,

@@ -140,7 +140,7 @@ export const run = <RS, RD>(
       return yield* bad(Problem.fromExit(begun), false)
     }
     const { note, standing } = begun.value
-    const notes = Effect.map(session.notes, (told) => [...note, ...told])
+    const notes = Effect.map(session.notes, (told) => [...note, ...told, ...standing.notes])
     state.notes = yield* notes
 
     const computing = computed(session.wanted, settings)

@@ -16,13 +16,17 @@ export class Standing {
   readonly #parts = new Map<number, StoredPart>()
   #partBytes: number | undefined
   #state: Digest.State | undefined
-  /** Why nothing is noted any more. */
-  broken: string | undefined
+  #broken: string | undefined
 
   /** `uri` is the destination's. */
   constructor(uri: string, entry?: Journal.Entry) {
     this.#uri = uri
     this.#entry = entry
+  }
+
+  /** What a person should know: that nothing is noted any more, and why. */
+  get notes(): ReadonlyArray<string> {
+    return this.#broken === undefined ? [] : [`what was sent since could not be gone on with: ${this.#broken}`]
   }
 
   /** Bytes of each part, once there is one. */
@@ -45,12 +49,12 @@ export class Standing {
     return earlier?.token === undefined ? undefined : { ...earlier, token: earlier.token }
   }
 
-  /** An upload was begun. */
-  begun(token: string): Effect.Effect<unknown, StoreError.StoreError> {
+  /** An upload was begun: parts of another one are no parts of it. One without a name cannot be gone on with. */
+  begun(token: string | undefined): Effect.Effect<unknown, StoreError.StoreError> {
     return Effect.suspend(() => {
       this.#parts.clear()
       this.#partBytes = this.#state = undefined
-      return strict(this.#uri, this.#entry?.begun({ token, earlier: undefined }))
+      return strict(this.#uri, token === undefined ? undefined : this.#entry?.begun({ token, earlier: undefined }))
     })
   }
 
@@ -83,11 +87,11 @@ export class Standing {
   taken(part: StoredPart): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#parts.set(part.number, part)
-      if (this.#entry === undefined || this.broken !== undefined) return Effect.void
+      if (this.#entry === undefined || this.#broken !== undefined) return Effect.void
       // What cannot be noted is sent again if need be; it is no reason to give up what goes well.
       return Effect.catch(this.#entry.taken(part, this.#state), (error) =>
         Effect.sync(() => {
-          this.broken = error.message
+          this.#broken = error.message
         })
       )
     })
@@ -107,7 +111,7 @@ export class Standing {
   }
 
   /** The saved state is of no use. */
-  readonly dropState = (): void => {
+  dropState(): void {
     this.#state = undefined
   }
 
