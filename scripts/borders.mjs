@@ -24,7 +24,7 @@ const below = {
   node: ["core"],
   fs: ["core"],
   testkit: ["core"],
-  headrace: ["core", "keystone", "glance", "node"],
+  headrace: ["core", "keystone", "glance", "s3", "swift", "fs", "http", "node"],
   // The examples show what anybody's adapter imports.
   "store-tus": ["core"]
 }

@@ -18,6 +18,14 @@ const packageOf = (file) => {
   return manifest.name === undefined ? packageOf(folder) : { folder, ...manifest }
 }
 
+const licenseOf = ({ folder }) =>
+  ["LICENSE", "LICENSE.md", "LICENCE", "LICENSE.txt"]
+    .map((one) => path.join(folder, one))
+    .find((one) => existsSync(one))
+
+/** A package without a scope is only its own. */
+const scopeOf = (name) => (name.startsWith("@") ? name.split("/")[0] : name)
+
 /** Says whose work is in the bundle, and under which terms. */
 const licenses = () => ({
   name: "licenses",
@@ -26,17 +34,23 @@ const licenses = () => ({
     for (const file of this.getModuleIds()) {
       if (!path.isAbsolute(file) || !file.includes(`${path.sep}node_modules${path.sep}`)) continue
       const { folder, name, version, license } = packageOf(file)
-      others.set(name, { folder, title: `${name} ${version} (${license})` })
+      others.set(name, { name, folder, license, title: `${name} ${version} (${license})` })
     }
-    const texts = [...others.keys()].sort().map((name) => {
-      const { folder, title } = others.get(name)
-      const file = ["LICENSE", "LICENSE.md", "LICENCE", "LICENSE.txt"]
-        .map((one) => path.join(folder, one))
-        .find((one) => existsSync(one))
-      if (file === undefined) throw new Error(`${title} comes without the text of its license`)
-      return `${title}\n\n${readFileSync(file, "utf8").trim()}\n`
-    })
-    const source = `The command contains the following packages.\n\n${texts.join(`\n${"-".repeat(80)}\n\n`)}`
+    const all = [...others.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+    /** Titles by the text that they share. */
+    const texts = new Map()
+    for (const one of all) {
+      // Some packages of the AWS SDK come without it; its other packages have it.
+      const relatives = all.filter(
+        ({ license, name }) => license === one.license && scopeOf(name) === scopeOf(one.name)
+      )
+      const file = [one, ...relatives].map(licenseOf).find((found) => found !== undefined)
+      if (file === undefined) throw new Error(`${one.title} comes without the text of its license`)
+      const text = readFileSync(file, "utf8").trim()
+      texts.set(text, [...(texts.get(text) ?? []), one.title])
+    }
+    const chapters = [...texts].map(([text, titles]) => `${titles.join("\n")}\n\n${text}\n`)
+    const source = `The command contains the following packages.\n\n${chapters.join(`\n${"-".repeat(80)}\n\n`)}`
     this.emitFile({ type: "asset", fileName: "LICENSES.txt", source })
   }
 })

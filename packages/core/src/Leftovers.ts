@@ -45,6 +45,14 @@ export interface Found<R> extends Leftover {
 
 const noted = ({ parts }: Listed): number => parts.reduce((sum, { length }) => sum + length, 0)
 
+/** Whether a destination is the store's object, or one in the container that the store is. */
+const isWithin = (store: string, destination: string): boolean => {
+  if (store === destination) return true
+  const [path = "", query] = store.split("?", 2)
+  const [of = "", rest] = destination.split("?", 2)
+  return rest === query && of.startsWith(path.endsWith("/") ? path : `${path}/`)
+}
+
 /**
  * Finds what was left at a destination. A store that lists a whole container gives all that is in it.
  *
@@ -58,13 +66,15 @@ export const find = <R>(
     const listed = store.unfinished === undefined ? [] : yield* Stream.runCollect(store.unfinished)
     const journal = yield* UploadJournal
     const notes = (journal === undefined ? [] : yield* journal.list).filter(({ token }) => token !== undefined)
-    const uris = new Set([store.uri, ...listed.map(({ uri }) => uri)])
+    const uris = new Set(listed.map(({ uri }) => uri))
     const tokens = new Set(listed.map(({ token }) => token))
-    const ours = notes.filter(({ destination }) => uris.has(destination))
+    const ours = notes.filter(
+      ({ destination, token }) => tokens.has(token!) || uris.has(destination) || isWithin(store.uri, destination)
+    )
 
-    const discard = (token: string, of: ReadonlyArray<Listed>): Found<R>["discard"] =>
+    const discard = (token: string, uri: string, of: ReadonlyArray<Listed>): Found<R>["discard"] =>
       Effect.andThen(
-        store.abort?.(token) ??
+        store.abort?.(token, uri) ??
           Effect.fail(
             StoreError.make("Unsupported", { uri: store.uri, message: "the store cannot give up an unfinished upload" })
           ),
@@ -78,7 +88,7 @@ export const find = <R>(
         bytes: upload.bytes ?? (same[0] && noted(same[0])),
         known: same.length > 0 ? "both" : "listed",
         running: same.some(({ running }) => running),
-        discard: discard(upload.token, same)
+        discard: discard(upload.token, upload.uri, same)
       }
     }
     const ofNoted = (upload: Listed): Found<R> => ({
@@ -88,7 +98,7 @@ export const find = <R>(
       bytes: noted(upload),
       known: "noted",
       running: upload.running,
-      discard: discard(upload.token!, [upload])
+      discard: discard(upload.token!, upload.destination, [upload])
     })
     return [...listed.map(ofListed), ...ours.filter(({ token }) => !tokens.has(token!)).map(ofNoted)]
   })

@@ -354,6 +354,9 @@ export interface Store<out R = never, out S extends Session = Session> {
   readonly copies?: ReadonlyArray<Copy<R>>
   /** Uploads of parts that are not finished, whoever began them, of this object or, for a whole container, of all. */
   readonly unfinished?: Stream.Stream<UnfinishedUpload, StoreError, R>
-  /** Gives an unfinished upload up, with its parts. Succeeds also when there is none. */
-  readonly abort?: (token: string) => Effect.Effect<void, StoreError, R | Scope.Scope>
+  /**
+   * Gives an unfinished upload up, with its parts. Succeeds also when there is none. `uri` is the object's, for the store
+   * that is a whole container.
+   */
+  readonly abort?: (token: string, uri?: string) => Effect.Effect<void, StoreError, R | Scope.Scope>
 }

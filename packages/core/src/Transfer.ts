@@ -250,7 +250,8 @@ export const run = <RS = never, RD = never>(
                 decline: fanOut?.leave(index) ?? first.close,
                 hasher,
                 counters: end.counters,
-                onRetry: (retry) => emit(Entry.retry(end.uri, retry))
+                onRetry: (retry) =>
+                  Effect.andThen(fanOut?.delayed(index) ?? Effect.void, emit(Entry.retry(end.uri, retry)))
               },
               end.state
             )

@@ -416,6 +416,23 @@ describe("a destination that is ready late", () => {
     })
   )
 
+  it.live("because its first attempt failed is not waited for", () =>
+    Effect.gen(function* () {
+      const order: Array<string> = []
+      const begin = Effect.suspend(() => {
+        order.push("begins")
+        if (order.length > 1) return Effect.void
+        const message = "nobody is there"
+        return Effect.fail(StoreError.make("ConnectionLost", { uri: "memory:end-0", message, retryable: true }))
+      })
+      const { receipt } = yield* run(watched(bytes).source, [{ begin }, {}], {
+        onEvent: (event) => Effect.sync(() => void (event.type === "verdict" && order.push(event.uri)))
+      })
+      assert.deepStrictEqual(order, ["begins", "memory:end-1", "begins", "memory:end-0"])
+      assert.isUndefined(receipt)
+    })
+  )
+
   it.live("is waited for when the source can be read only once", () =>
     Effect.gen(function* () {
       const once = { ...Source.fromBytes(bytes), replayable: false }

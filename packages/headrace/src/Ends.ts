@@ -6,10 +6,12 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
+import { resolve } from "node:path"
 import type { Host } from "@headrace/core/Host"
 import type { Source } from "@headrace/core/Source"
 import type { Store } from "@headrace/core/Store"
 import type { Transport } from "@headrace/core/Transport"
+import * as AwsEnvironment from "./internal/awsEnvironment.ts"
 import * as Uri from "./Uri.ts"
 
 /**
@@ -24,6 +26,19 @@ export class EndError extends Data.TaggedError("EndError")<{
   readonly uri: string
   readonly message: string
 }> {}
+
+/**
+ * Where relative paths begin and where settings are found, when it is not the process that says so.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Surroundings {
+  readonly cwd?: string | undefined
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+}
+
+type AnyStore = Store<Transport | Host>
 
 const fromUriError = (error: unknown): EndError => {
   if (error instanceof Uri.UriError) {
@@ -47,24 +62,37 @@ const fromResult = <A>(
 
 const load = <A>(module: () => Promise<A>): Effect.Effect<A> => Effect.promise(module)
 
+const within = ({ cwd }: Surroundings, path: string): string => (cwd === undefined ? path : resolve(cwd, path))
+
 /**
  * The source that a text names.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const source = (text: string): Effect.Effect<Source<Transport | Host>, EndError> =>
+export const source = (
+  text: string,
+  surroundings: Surroundings = {}
+): Effect.Effect<Source<Transport | Host>, EndError> =>
   Effect.gen(function* () {
     const uri = yield* parsed(() => Uri.parseSource(text))
     switch (uri._tag) {
       case "Stdin":
         return (yield* load(() => import("@headrace/node/StdinSource"))).make()
       case "File":
-        return (yield* load(() => import("@headrace/node/FileSource"))).make(uri.path)
+        return (yield* load(() => import("@headrace/node/FileSource"))).make(within(surroundings, uri.path))
       case "Http":
         return (yield* load(() => import("@headrace/node/HttpSource"))).make(uri.url)
       case "Glance":
         return yield* fromResult((yield* load(() => import("@headrace/glance/GlanceSource"))).fromUri(uri.uri))
+      case "Swift":
+        return yield* fromResult((yield* load(() => import("@headrace/swift/SwiftSource"))).fromUri(uri.uri))
+      case "S3": {
+        const { sourceFrom } = yield* load(() => import("@headrace/s3/S3Uri"))
+        const origin = yield* fromResult(sourceFrom(uri.uri))
+        const { object } = yield* load(() => import("@headrace/s3/S3Source"))
+        return object(AwsEnvironment.into(origin, surroundings.env))
+      }
     }
   })
 
@@ -74,52 +102,122 @@ export const source = (text: string): Effect.Effect<Source<Transport | Host>, En
  * @since 0.1.0
  * @category constructors
  */
-export const destination = (text: string): Effect.Effect<Store<Transport | Host>, EndError> =>
+export const destination = (text: string, surroundings: Surroundings = {}): Effect.Effect<AnyStore, EndError> =>
   Effect.gen(function* () {
     const uri = yield* parsed(() => Uri.parseDestination(text))
-    return yield* fromResult((yield* load(() => import("@headrace/glance/GlanceStore"))).fromUri(uri.uri))
+    switch (uri._tag) {
+      case "File": {
+        const { file } = yield* load(() => import("@headrace/fs/FileStore"))
+        return file(within(surroundings, uri.path), { uri: uri.uri })
+      }
+      case "Http":
+        return (yield* load(() => import("@headrace/http/HttpStore"))).put({ url: uri.url })
+      case "Glance":
+        return yield* fromResult((yield* load(() => import("@headrace/glance/GlanceStore"))).fromUri(uri.uri))
+      case "Swift":
+        return yield* fromResult((yield* load(() => import("@headrace/swift/SwiftStore"))).fromUri(uri.uri))
+      case "S3": {
+        const { destinationFrom } = yield* load(() => import("@headrace/s3/S3Uri"))
+        const place = yield* fromResult(destinationFrom(uri.uri))
+        const { object } = yield* load(() => import("@headrace/s3/S3Store"))
+        return object(AwsEnvironment.into(place, surroundings.env))
+      }
+    }
   })
 
+/** Two destinations with the same one of these are the same place. A new image is another one each time. */
+const placeOf = (text: string, store: AnyStore, surroundings: Surroundings): string => {
+  const uri = Uri.parseDestination(text)
+  switch (uri._tag) {
+    case "File":
+      return resolve(within(surroundings, uri.path))
+    case "Http":
+      return new URL(uri.url).href
+    case "S3":
+      return store.uri
+    case "Swift":
+      return store.uri.split("?", 1)[0]!
+    case "Glance":
+      return text
+  }
+}
+
 /**
- * The destinations that must succeed and those on best effort, as far as this version goes: one.
+ * What an upload goes to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Destinations {
+  /** Those that must succeed: one at least. */
+  readonly to: ReadonlyArray<AnyStore>
+  /** Those on best effort. */
+  readonly also: ReadonlyArray<AnyStore>
+}
+
+/**
+ * The destinations that must succeed and those on best effort. None may be given twice.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const destinations = (
   to: ReadonlyArray<string>,
-  also: ReadonlyArray<string>
-): Effect.Effect<ReadonlyArray<Store<Transport | Host>>, EndError> =>
+  also: ReadonlyArray<string>,
+  surroundings: Surroundings = {}
+): Effect.Effect<Destinations, EndError> =>
   Effect.gen(function* () {
     if (to.length === 0) {
-      return yield* new EndError({ reason: "InvalidUri", uri: "to", message: "there is no destination" })
+      const message = "there is no destination that must succeed"
+      return yield* new EndError({ reason: "InvalidUri", uri: "to", message })
     }
-    const found = yield* Effect.forEach([...to, ...also], destination)
-    const more = also[0] ?? to[1]
-    if (more !== undefined) {
-      const message =
-        also.length > 0
-          ? "destinations on best effort are not supported yet"
-          : "several destinations are not supported yet"
-      return yield* new EndError({ reason: "Unsupported", uri: Uri.shown(more), message })
+    const texts = [...to, ...also]
+    const stores = yield* Effect.forEach(texts, (text) => destination(text, surroundings))
+    const places = new Set<string>()
+    for (const [index, store] of stores.entries()) {
+      const place = placeOf(texts[index]!, store, surroundings)
+      if (places.has(place)) {
+        const message = "this destination is given twice; two writers of one object would get in each other's way"
+        return yield* new EndError({ reason: "InvalidUri", uri: store.uri, message })
+      }
+      places.add(place)
     }
-    return found
+    return { to: stores.slice(0, to.length), also: stores.slice(to.length) }
   })
 
 /**
- * A store, for what it can do: a cloud without an image will do.
+ * A store, for what it can do or for what was left there: a cloud without an image, a bucket or a container without an
+ * object, and a folder will do.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const store = (text: string): Effect.Effect<Store<Transport | Host>, EndError> =>
+export const store = (text: string, surroundings: Surroundings = {}): Effect.Effect<AnyStore, EndError> =>
   Effect.gen(function* () {
     const uri = yield* parsed(() => Uri.parseDestination(text))
-    const cloudOnly = /^glance:\/\/[^/?#]+\/?$/i.test(uri.uri)
-    if (!cloudOnly) return yield* destination(text)
-    const { image } = yield* load(() => import("@headrace/glance/GlanceStore"))
-    const GlanceUri = yield* load(() => import("@headrace/glance/GlanceUri"))
-    // Any image will do to read the cloud's name as everywhere else.
-    const { cloud } = yield* fromResult(GlanceUri.destinationFrom(`${uri.uri.replace(/\/$/, "")}/any`))
-    return image({ cloud, uri: uri.uri })
+    switch (uri._tag) {
+      case "Glance": {
+        if (!/^glance:\/\/[^/?#]+\/?$/i.test(uri.uri)) return yield* destination(text)
+        const { image } = yield* load(() => import("@headrace/glance/GlanceStore"))
+        const GlanceUri = yield* load(() => import("@headrace/glance/GlanceUri"))
+        // Any image will do to read the cloud's name as everywhere else.
+        const { cloud } = yield* fromResult(GlanceUri.destinationFrom(`${uri.uri.replace(/\/$/, "")}/any`))
+        return image({ cloud, uri: uri.uri })
+      }
+      case "Swift": {
+        const { containerFrom } = yield* load(() => import("@headrace/swift/SwiftUri"))
+        const found = yield* fromResult(containerFrom(uri.uri))
+        if (found === undefined) return yield* destination(text)
+        return (yield* load(() => import("@headrace/swift/SwiftStore"))).container(found)
+      }
+      case "S3": {
+        const { bucketFrom } = yield* load(() => import("@headrace/s3/S3Uri"))
+        const found = yield* fromResult(bucketFrom(uri.uri))
+        if (found === undefined) return yield* destination(text, surroundings)
+        const { bucket } = yield* load(() => import("@headrace/s3/S3Store"))
+        return bucket(AwsEnvironment.into(found, surroundings.env))
+      }
+      default:
+        return yield* destination(text, surroundings)
+    }
   })

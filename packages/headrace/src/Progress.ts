@@ -1,6 +1,6 @@
 /**
- * A progress display on a terminal or in a log, fed with a transfer's events. On a terminal it redraws three lines in
- * place, at most ten times a second, as wide as the terminal is then; elsewhere it writes a line each ten seconds and
+ * A progress display on a terminal or in a log, fed with a transfer's events. On a terminal it redraws a few lines
+ * in place, at most ten times a second, as wide as the terminal is then; elsewhere it writes a line each ten seconds and
  * one at each retry and verdict. It never hides the cursor, so there is nothing to restore however the process ends.
  *
  * @since 0.1.0
@@ -26,6 +26,7 @@ export type Mode = "auto" | "plain" | "none"
 export interface Output {
   readonly isTTY?: boolean | undefined
   readonly columns?: number | undefined
+  readonly rows?: number | undefined
   write(text: string): unknown
 }
 
@@ -84,7 +85,7 @@ const live = (output: Output): Progress => {
   }
 
   const draw = (now: number) => {
-    const lines = View.lines(view, { columns: Math.max(1, width() - 1), unicode, now })
+    const lines = View.lines(view, { columns: Math.max(1, width() - 1), rows: output.rows || 24, unicode, now })
     if (lines.length === 0) return
     // One write a frame, each line cleared behind its end: nothing flickers.
     output.write(`${home()}${lines.map((line) => `${line}\u001b[K`).join("\n")}\u001b[J`)

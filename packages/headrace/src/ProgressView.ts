@@ -18,6 +18,10 @@ export interface End {
   readonly uri: string
   readonly sent: number
   readonly acknowledged: number
+  /** The attempt that runs now, from 1. */
+  readonly attempt: number
+  /** The failure that it waits after; `until` is in milliseconds of the display's own clock. */
+  readonly retry?: { readonly why: string; readonly until: number }
   /** The verdict, once there is one. */
   readonly status?: string
 }
@@ -37,10 +41,6 @@ export interface View {
   readonly memory: number
   readonly bytesPerSecond: number
   readonly etaMs: number | null
-  /** The attempt that runs now, from 1. */
-  readonly attempt: number
-  /** The failure that the transfer waits after; `until` is in milliseconds of the display's own clock. */
-  readonly retry?: { readonly why: string; readonly until: number }
 }
 
 /**
@@ -57,8 +57,7 @@ export const empty: View = {
   hashed: 0,
   memory: 0,
   bytesPerSecond: 0,
-  etaMs: null,
-  attempt: 1
+  etaMs: null
 }
 
 /**
@@ -74,31 +73,32 @@ export const update = (view: View, event: TransferEvent, now: number): View => {
         ...empty,
         source: event.source.uri,
         size: event.source.size,
-        ends: event.destinations.map(({ uri }) => ({ uri, sent: 0, acknowledged: 0 }))
+        ends: event.destinations.map(({ uri }) => ({ uri, sent: 0, acknowledged: 0, attempt: 1 }))
       }
-    case "progress": {
-      const { retry: _, ...rest } = view
-      // Bytes that move again end the note on the attempt before.
-      const keep = view.retry !== undefined && now < view.retry.until ? { retry: view.retry } : {}
+    case "progress":
       return {
-        ...rest,
-        ...keep,
-        ends: view.ends.map((end) => ({ ...end, ...event.destinations.find(({ uri }) => uri === end.uri) })),
+        ...view,
+        ends: view.ends.map((end) => {
+          const { retry, ...rest } = end
+          // Bytes that move again end the note on the attempt before.
+          const keep = retry !== undefined && now < retry.until ? { retry } : {}
+          return { ...rest, ...keep, ...event.destinations.find(({ uri }) => uri === end.uri) }
+        }),
         read: event.read,
         hashed: event.hashed,
         memory: event.memory,
         bytesPerSecond: event.bytesPerSecond,
         etaMs: event.etaMs
       }
-    }
-    case "retry":
+    case "retry": {
+      const retry = { why: reasonText(event), until: now + event.waitMs }
       return {
         ...view,
-        attempt: event.attempt + 1,
-        bytesPerSecond: 0,
-        etaMs: null,
-        retry: { why: reasonText(event), until: now + event.waitMs }
+        // Of one destination nothing moves now.
+        ...(view.ends.length > 1 ? {} : { bytesPerSecond: 0, etaMs: null }),
+        ends: view.ends.map((end) => (end.uri === event.uri ? { ...end, attempt: event.attempt + 1, retry } : end))
       }
+    }
     case "verdict":
       return {
         ...view,
@@ -115,17 +115,21 @@ const reasonText = (event: {
   readonly status?: number | undefined
 }): string => `${event.reason}${event.status === undefined ? "" : ` (${event.status})`}: ${event.message}`
 
-/** The end that is furthest behind: what is not sent there is not sent. */
-const slowest = (view: View): number =>
-  view.ends.reduce((least, end) => Math.min(least, Math.max(end.sent, end.acknowledged)), Infinity)
+const sentTo = (end: End): number => Math.max(end.sent, end.acknowledged)
 
-const sentBytes = (view: View): number => (view.ends.length === 0 ? view.read : slowest(view))
+/** Of the end that is furthest behind: what is not sent there is not sent. One that has failed gets nothing any more. */
+const sentBytes = (view: View): number => {
+  const open = view.ends.filter(({ status }) => status !== "failed" && status !== "cancelled")
+  return open.length === 0 ? view.read : open.reduce((least, end) => Math.min(least, sentTo(end)), Infinity)
+}
 
 const allSent = (view: View): boolean => view.size !== null && view.size > 0 && sentBytes(view) >= view.size
 
 /** Whole percents, and 100 only when it is all sent. */
-const percent = (view: View): number | undefined =>
-  view.size === null || view.size === 0 ? undefined : Math.min(100, Math.floor((sentBytes(view) * 100) / view.size))
+const percentOf = (bytes: number, size: number | null): number | undefined =>
+  size === null || size === 0 ? undefined : Math.min(100, Math.floor((bytes * 100) / size))
+
+const percent = (view: View): number | undefined => percentOf(sentBytes(view), view.size)
 
 const amount = (view: View): string =>
   view.size === null
@@ -145,16 +149,14 @@ const digests = (view: View): string => {
   return behind > 0 ? `digests ${Quantity.formatBytes(behind)} behind` : "digests up to date"
 }
 
+const attempts = ({ attempt, retry }: End, now: number): ReadonlyArray<string> => {
+  if (retry === undefined) return attempt > 1 ? [`attempt ${attempt}`] : []
+  const when = retry.until > now ? ` in ${Quantity.formatDuration(retry.until - now)}` : ""
+  return [`attempt ${attempt}${when} after ${retry.why}`]
+}
+
 const state = (view: View, now: number): ReadonlyArray<string> => [
-  ...(view.retry === undefined
-    ? view.attempt > 1
-      ? [`attempt ${view.attempt}`]
-      : []
-    : [
-        view.retry.until > now
-          ? `attempt ${view.attempt} in ${Quantity.formatDuration(view.retry.until - now)} after ${view.retry.why}`
-          : `attempt ${view.attempt} after ${view.retry.why}`
-      ]),
+  ...(view.ends.length === 1 ? attempts(view.ends[0]!, now) : []),
   digests(view),
   `memory ${Quantity.formatBytes(view.memory)}`
 ]
@@ -165,10 +167,12 @@ const shortName = (uri: string): string => {
   return path.slice(path.lastIndexOf("/") + 1) || uri
 }
 
+const nameOf = (view: View): string => (view.source === "-" ? "standard input" : shortName(view.source))
+
+const place = ({ uri }: End): string => uri.split("?", 1)[0]!
+
 const title = (view: View, arrow: string): string =>
-  `${view.source === "-" ? "standard input" : shortName(view.source)} ${arrow} ${view.ends
-    .map(({ uri }) => uri.split("?", 1)[0]!)
-    .join(", ")}`
+  `${nameOf(view)} ${arrow} ${view.ends.length > 1 ? `${view.ends.length} destinations` : view.ends.map(place).join("")}`
 
 const bar = (share: number, columns: number, unicode: boolean): string => {
   const [full, empty] = unicode ? ["█", "░"] : ["#", "-"]
@@ -176,27 +180,59 @@ const bar = (share: number, columns: number, unicode: boolean): string => {
   return full!.repeat(filled) + empty!.repeat(columns - filled)
 }
 
+/** How wide the bar of one of several destinations is. */
+const barColumns = 16
+
+/** How it stands with one of several destinations. */
+const standing = (end: End, view: View, now: number): string => {
+  if (end.status !== undefined) return end.status
+  const words = attempts(end, now)
+  if (words.length > 0) return words.join("")
+  return view.size !== null && view.size > 0 && sentTo(end) >= view.size ? "all sent, waiting for the answer" : ""
+}
+
+/** A line for each of several destinations, as many as there is room for. */
+const endLines = (view: View, options: { readonly rows: number; readonly unicode: boolean; readonly now: number }) => {
+  const { now, rows, unicode } = options
+  const shown = view.ends.length <= rows ? view.ends : view.ends.slice(0, Math.max(0, rows - 1))
+  const column = Math.max(0, ...shown.map((end) => Text.width(place(end))))
+  const lines = shown.map((end) => {
+    const share = percentOf(sentTo(end), view.size)
+    const meter =
+      share === undefined ? "" : `${share.toString().padStart(3)} % ${bar(share / 100, barColumns, unicode)}  `
+    const name = `${place(end)}${" ".repeat(column - Text.width(place(end)))}`
+    return `${meter}${Quantity.formatBytes(sentTo(end)).padStart(8)}  ${name}  ${standing(end, view, now)}`.trimEnd()
+  })
+  return shown.length === view.ends.length ? lines : [...lines, `and ${view.ends.length - shown.length} more`]
+}
+
 /**
- * The live display: three lines, each at most `columns` cells wide. Without a size there is no bar and no percent.
+ * The live display, each line at most `columns` cells wide: three lines, and one more for each of several destinations,
+ * as far as `rows` has room for. Without a size there is no bar and no percent.
  *
  * @since 0.1.0
  * @category formatting
  */
 export const lines = (
   view: View,
-  options: { readonly columns: number; readonly unicode: boolean; readonly now: number }
+  options: { readonly columns: number; readonly rows?: number; readonly unicode: boolean; readonly now: number }
 ): ReadonlyArray<string> => {
   if (view.source === "") return []
-  const dot = options.unicode ? " · " : ", "
+  const { columns, now, rows = 24, unicode } = options
+  const dot = unicode ? " · " : ", "
   const share = percent(view)
   const facts = [amount(view), ...pace(view)].join("  ")
   const head = share === undefined ? "" : `${share.toString().padStart(3)} % `
-  const room = Math.min(40, options.columns - head.length - Text.width(facts) - 2)
+  const several = view.ends.length > 1
+  const room = Math.min(several ? barColumns : 40, columns - head.length - Text.width(facts) - 2)
   const meter =
-    share === undefined || room < 5 ? `${head}${facts}` : `${head}${bar(share / 100, room, options.unicode)}  ${facts}`
-  return [title(view, options.unicode ? "→" : "->"), meter, state(view, options.now).join(dot)].map((line) =>
-    Text.fit(Text.oneLine(line), options.columns)
-  )
+    share === undefined || room < 5 ? `${head}${facts}` : `${head}${bar(share / 100, room, unicode)}  ${facts}`
+  return [
+    title(view, unicode ? "→" : "->"),
+    meter,
+    ...(several ? endLines(view, { rows: rows - 4, unicode, now }) : []),
+    state(view, now).join(dot)
+  ].map((line) => Text.fit(Text.oneLine(line), columns))
 }
 
 /**
@@ -207,8 +243,23 @@ export const lines = (
  */
 export const logLine = (view: View, now: number): string => {
   const share = percent(view)
-  const facts = [amount(view), ...(share === undefined ? [] : [`${share} %`]), ...pace(view), ...state(view, now)]
-  return Text.oneLine(`${view.source === "-" ? "standard input" : shortName(view.source)}: ${facts.join(", ")}`)
+  const each =
+    view.ends.length < 2
+      ? []
+      : view.ends.map((end) => {
+          const words = standing(end, view, now)
+          const far = percentOf(sentTo(end), view.size)
+          const sent = far === undefined ? Quantity.formatBytes(sentTo(end)) : `${far} %`
+          return `${place(end)} ${sent}${words === "" ? "" : ` (${words})`}`
+        })
+  const facts = [
+    amount(view),
+    ...(share === undefined ? [] : [`${share} %`]),
+    ...pace(view),
+    ...each,
+    ...state(view, now)
+  ]
+  return Text.oneLine(`${nameOf(view)}: ${facts.join(", ")}`)
 }
 
 /**

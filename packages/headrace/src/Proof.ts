@@ -10,7 +10,7 @@ import type { Algorithm, Destination, Receipt } from "./Types.ts"
 
 const size = (bytes: number): string => `${Text.count(bytes)} bytes (${Quantity.formatBytes(bytes)})`
 
-const row = (name: string, text: string): string => Text.oneLine(`  ${name.padEnd(8)}  ${text}`)
+const row = (name: string, text: string): string => Text.oneLine(`  ${name.padEnd(9)} ${text}`)
 
 const sent = (receipt: Receipt, end: Destination): string => {
   const bytes = receipt.source.size ?? end.bytesSent
@@ -23,9 +23,13 @@ const sent = (receipt: Receipt, end: Destination): string => {
   ].join(", ")
 }
 
-const holds = (object: NonNullable<Destination["object"]>): string =>
+const isOf = (end: Destination, scheme: string): boolean => end.uri.toLowerCase().startsWith(`${scheme}:`)
+
+const isFile = (end: Destination): boolean => isOf(end, "file") || !/^[a-z][a-z0-9+.-]*:\/\//i.test(end.uri)
+
+const holds = (end: Destination, object: NonNullable<Destination["object"]>): string =>
   [
-    `image ${object.id}`,
+    `${isOf(end, "glance") ? "image" : isFile(end) ? "file" : "object"} ${object.id}`,
     ...(object.store === undefined ? [] : [`in store ${object.store}`]),
     object.size === null ? "of unknown size" : `of ${Text.count(object.size)} bytes`
   ].join(" ")
@@ -36,7 +40,7 @@ const judged = (algorithm: Algorithm, end: Destination): string => {
   const compared = end.proof?.compared.includes(algorithm) === true
   const theirs = end.object?.digests[algorithm] !== undefined
   const readBack = end.proof?.level === "destination"
-  if (!compared) return `${ours}; the service reports none to compare`
+  if (!compared) return `${ours}; ${isFile(end) ? "a file system" : "the service"} reports none to compare`
   if (!theirs) return `${ours} and of the bytes read back: equal`
   return readBack ? `${ours}, by the service, and of the bytes read back: equal` : `${ours} and by the service: equal`
 }
@@ -44,7 +48,21 @@ const judged = (algorithm: Algorithm, end: Destination): string => {
 const level: Readonly<Record<NonNullable<Destination["proof"]>["level"], string>> = {
   transfer: "what was sent was compared with what the service reports",
   source: "the source was read a second time and gave the same digests",
-  destination: "the image was read back from the service and gave the same digests"
+  destination: "what is stored was read back and gave the same digests"
+}
+
+const several = ({ destinations }: Receipt): boolean => destinations.length > 1
+
+/** What was read, where several destinations have it in common. */
+const read = (receipt: Receipt): ReadonlyArray<string> => {
+  const { digests, size: bytes, uri } = receipt.source
+  if (!several(receipt) || bytes === null) return []
+  const all = Object.entries(digests) as ReadonlyArray<[Algorithm, string]>
+  return [
+    Text.oneLine(`read ${uri === "-" ? "standard input" : uri}`),
+    row("size", size(bytes)),
+    ...all.map(([algorithm, hex]) => row(algorithm, hex))
+  ]
 }
 
 /**
@@ -55,23 +73,29 @@ const level: Readonly<Record<NonNullable<Destination["proof"]>["level"], string>
  */
 export const destination = (receipt: Receipt, end: Destination): ReadonlyArray<string> => {
   if (end.object === undefined || (end.status !== "verified" && end.status !== "stored")) return []
-  const digests = Object.entries(receipt.source.digests) as ReadonlyArray<[Algorithm, string]>
+  const all = Object.entries(receipt.source.digests) as ReadonlyArray<[Algorithm, string]>
+  // Of several destinations each has its own; all of them are told once.
+  const digests = several(receipt) ? all.filter(([algorithm]) => end.proof?.compared.includes(algorithm)) : all
   return [
     Text.oneLine(`${end.status} ${end.uri}`),
     row("sent", sent(receipt, end)),
-    row("holds", holds(end.object)),
+    row("holds", holds(end, end.object)),
     ...digests.map(([algorithm, hex]) => row(algorithm, `${hex}  ${judged(algorithm, end)}`)),
-    ...(end.status === "stored" ? [row("proof", "the service reports no digest: only the size was compared")] : []),
+    ...(end.status === "stored"
+      ? [row("proof", `${isFile(end) ? "a file system" : "the service"} reports no digest: only the size was compared`)]
+      : []),
     ...(end.status === "verified" && end.proof !== undefined ? [row("proof", level[end.proof.level])] : []),
     ...(end.notes ?? []).map((note) => row("note", note))
   ]
 }
 
 /**
- * The lines for all destinations that hold the bytes.
+ * The lines for all destinations that hold the bytes; where there are several destinations, what was read comes first.
  *
  * @since 0.1.0
  * @category formatting
  */
-export const lines = (receipt: Receipt): ReadonlyArray<string> =>
-  receipt.destinations.flatMap((end) => destination(receipt, end))
+export const lines = (receipt: Receipt): ReadonlyArray<string> => {
+  const ends = receipt.destinations.flatMap((end) => destination(receipt, end))
+  return ends.length === 0 ? [] : [...read(receipt), ...ends]
+}

@@ -13,6 +13,7 @@ import { Host } from "@headrace/core/Host"
 import type { Source } from "@headrace/core/Source"
 import * as Transfer from "@headrace/core/Transfer"
 import type { Transport } from "@headrace/core/Transport"
+import { UploadJournal } from "@headrace/core/UploadJournal"
 import * as Ends from "./Ends.ts"
 import * as Engine from "./Engine.ts"
 import { HeadraceError } from "./HeadraceError.ts"
@@ -20,6 +21,7 @@ import { aliveDuring } from "./internal/aliveDuring.ts"
 import * as EventQueue from "./internal/eventQueue.ts"
 import * as SharedEngine from "./internal/sharedEngine.ts"
 import * as Settings from "./Settings.ts"
+import * as State from "./State.ts"
 import type { Algorithm, Digests, Receipt, ReceiptEvent, TransferEvent } from "./Types.ts"
 import * as Uri from "./Uri.ts"
 
@@ -52,9 +54,9 @@ export type Input = string | Bytes | ((offset: number) => Bytes | Promise<Bytes>
  * @category models
  */
 export interface UploadOptions {
-  /** Destinations that must succeed. One, for now. */
+  /** Destinations that must succeed: one at least. The source is read once for all. */
   readonly to: string | ReadonlyArray<string>
-  /** Destinations on best effort. None, for now. */
+  /** Destinations on best effort: a failure of theirs is in the receipt, and is none of the upload's. */
   readonly also?: ReadonlyArray<string> | undefined
   /** Bytes of a source in code that has a size nobody else knows. Without it the body is sent in chunks. */
   readonly size?: number | undefined
@@ -78,6 +80,12 @@ export interface UploadOptions {
   readonly keepFailed?: boolean | undefined
   /** Accept a source of 0 bytes. */
   readonly allowEmpty?: boolean | undefined
+  /**
+   * Go on with an earlier upload of the same source to the same place, where the store takes objects as parts (true).
+   */
+  readonly resume?: boolean | undefined
+  /** The folder where it is noted how far uploads in parts are (the platform's for such things). */
+  readonly state?: string | undefined
   /** Stops the upload, which then tidies up and rejects with reason `Interrupted`. */
   readonly signal?: AbortSignal | undefined
   /** Environment variables to find clouds by, instead of the process's. */
@@ -140,11 +148,14 @@ const start = async (input: Input, options: UploadOptions, queue: EventQueue.Eve
   const transfer = Effect.gen(function* () {
     const { hasher: _hasher, limit: _limit, memoryBytes: _memory, ...rest } = settings.success
     const source = yield* sourceOf(input, options)
-    const to = yield* Ends.destinations(typeof options.to === "string" ? [options.to] : options.to, options.also ?? [])
+    const required = typeof options.to === "string" ? [options.to] : options.to
+    const { also, to } = yield* Ends.destinations(required, options.also ?? [], options)
     return yield* Transfer.run({
       source,
       to,
+      also,
       ...rest,
+      resume: options.resume ?? true,
       keepFailed: options.keepFailed ?? false,
       allowEmpty: options.allowEmpty ?? false,
       onEvent,
@@ -155,7 +166,11 @@ const start = async (input: Input, options: UploadOptions, queue: EventQueue.Eve
   const { release, runtime } = SharedEngine.acquire(settings.success)
   try {
     const exit = await runtime.runPromiseExit(
-      transfer.pipe(Effect.provide(Engine.limit(settings.success.limit)), inFolder(options)),
+      transfer.pipe(
+        Effect.provide(Engine.limit(settings.success.limit)),
+        Effect.provideService(UploadJournal, journalOf(options)),
+        inFolder(options)
+      ),
       options.signal === undefined ? undefined : { signal: options.signal }
     )
     if (Exit.isSuccess(exit)) return exit.value
@@ -175,6 +190,10 @@ const misgiven = (options: UploadOptions): { readonly setting: string; readonly 
   if (options.size !== undefined && !(Number.isSafeInteger(options.size) && options.size >= 0)) {
     return { setting: "size", message: `${options.size} is not a number of bytes` }
   }
+  const folder: unknown = options.state
+  if (folder !== undefined && (typeof folder !== "string" || State.wrong(folder) !== undefined)) {
+    return { setting: "state", message: "write a folder's path" }
+  }
   return undefined
 }
 
@@ -185,9 +204,16 @@ const sourceOf = (input: Input, options: UploadOptions): Effect.Effect<Source<Tr
       (StreamSource) => StreamSource.make(input, options.size === undefined ? undefined : { size: options.size })
     )
   }
-  const inside = options.cwd !== undefined && !/^([A-Za-z][A-Za-z0-9+.-]*:\/\/|-$|$)/.test(input)
-  return Ends.source(inside ? resolve(options.cwd!, input) : input)
+  return Ends.source(input, options)
 }
+
+/** Nobody reads what a program's library would say: what cannot be noted is in the receipt's notes, or is nowhere. */
+const journalOf = ({ cwd, env, state }: UploadOptions) =>
+  State.journal({
+    folder: state === undefined ? undefined : resolve(cwd ?? "", state),
+    env,
+    complain: () => {}
+  })
 
 /** The machine as the program wants it seen. */
 const inFolder =
@@ -213,7 +239,8 @@ const notBegun = (reason: "InvalidUri" | "InvalidConfig" | "Unsupported", uri: s
   new HeadraceError({ reason, message, retryable: false, left: "none", uri, receipt: undefined })
 
 const interrupted = (options: UploadOptions, event: ReceiptEvent | undefined): HeadraceError => {
-  const end = event?.destinations[0]
+  const ends = event?.destinations ?? []
+  const end = ends.find(({ error }) => (error?.left ?? "none") !== "none") ?? ends[0]
   return new HeadraceError({
     reason: "Interrupted",
     message: end?.error?.message ?? "interrupted",

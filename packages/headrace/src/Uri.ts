@@ -7,18 +7,18 @@
 import { fileURLToPath } from "node:url"
 
 /**
- * A URI that cannot be used: `InvalidUri` when it is wrong, `Unsupported` when this version has no such end.
+ * A URI that cannot be used.
  *
  * @since 0.1.0
  * @category errors
  */
 export class UriError extends Error {
   override readonly name = "UriError"
-  readonly reason: "InvalidUri" | "Unsupported"
+  readonly reason: "InvalidUri"
   /** The URI without secrets. */
   readonly uri: string
 
-  constructor(reason: "InvalidUri" | "Unsupported", uri: string, message: string) {
+  constructor(reason: "InvalidUri", uri: string, message: string) {
     super(message)
     this.reason = reason
     this.uri = uri
@@ -35,7 +35,7 @@ export type SourceUri =
   | { readonly _tag: "Stdin" }
   | { readonly _tag: "File"; readonly path: string; readonly uri: string }
   | { readonly _tag: "Http"; readonly url: string }
-  | { readonly _tag: "Glance"; readonly uri: string }
+  | { readonly _tag: "Glance" | "S3" | "Swift"; readonly uri: string }
 
 /**
  * Where bytes go to.
@@ -43,10 +43,7 @@ export type SourceUri =
  * @since 0.1.0
  * @category models
  */
-export interface DestinationUri {
-  readonly _tag: "Glance"
-  readonly uri: string
-}
+export type DestinationUri = Exclude<SourceUri, { readonly _tag: "Stdin" }>
 
 const schemePattern = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//
 
@@ -90,18 +87,15 @@ const filePath = (text: string): string => {
   }
 }
 
-const knownSources = "PATH, -, file:///…, http://…, https://…, glance://CLOUD/IMAGE"
+const objects = "glance://CLOUD/IMAGE, s3://BUCKET/KEY, swift://CLOUD/CONTAINER/OBJECT"
+const known = {
+  source: `PATH, -, file:///…, http://…, https://…, ${objects}`,
+  destination: `PATH, file:///…, http://…, https://…, ${objects}`
+} as const
 
-/**
- * Sorts a source. Throws `UriError`.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const parseSource = (text: string): SourceUri => {
-  if (text === "-") return { _tag: "Stdin" }
-  if (text === "") throw new UriError("InvalidUri", '""', `the source is empty; known sources: ${knownSources}`)
-  if (text.includes("\0")) throw new UriError("InvalidUri", "source", "a path cannot contain a zero byte")
+const parse = (text: string, end: keyof typeof known): DestinationUri => {
+  if (text === "") throw new UriError("InvalidUri", '""', `the ${end} is empty; known: ${known[end]}`)
+  if (text.includes("\0")) throw new UriError("InvalidUri", end, "a path cannot contain a zero byte")
   const scheme = schemeOf(text)
   switch (scheme) {
     case undefined:
@@ -115,16 +109,25 @@ export const parseSource = (text: string): SourceUri => {
     case "glance":
       return { _tag: "Glance", uri: text }
     case "s3":
+      return { _tag: "S3", uri: text }
     case "swift":
-      throw new UriError("Unsupported", shown(text), `${scheme}: sources are not supported yet`)
+      return { _tag: "Swift", uri: text }
     default:
       throw new UriError(
         "InvalidUri",
         shown(text),
-        `unknown scheme "${scheme}"; known sources: ${knownSources} (a path with :// in it: write ./ before it)`
+        `unknown scheme "${scheme}"; known for a ${end}: ${known[end]} (a path with :// in it: write ./ before it)`
       )
   }
 }
+
+/**
+ * Sorts a source. Throws `UriError`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const parseSource = (text: string): SourceUri => (text === "-" ? { _tag: "Stdin" } : parse(text, "source"))
 
 /**
  * Sorts a destination. Throws `UriError`.
@@ -133,37 +136,8 @@ export const parseSource = (text: string): SourceUri => {
  * @category constructors
  */
 export const parseDestination = (text: string): DestinationUri => {
-  if (text === "") {
-    throw new UriError("InvalidUri", '""', "the destination is empty; write glance://CLOUD/IMAGE")
-  }
   if (text === "-") {
-    throw new UriError("InvalidUri", "-", "standard output cannot be a destination; write glance://CLOUD/IMAGE")
+    throw new UriError("InvalidUri", "-", `standard output cannot be a destination; known: ${known.destination}`)
   }
-  const scheme = schemeOf(text)
-  switch (scheme) {
-    case "glance":
-      return { _tag: "Glance", uri: text }
-    case undefined:
-    case "file":
-      throw new UriError(
-        "Unsupported",
-        shown(text),
-        "file destinations are not supported yet; write glance://CLOUD/IMAGE"
-      )
-    case "http":
-    case "https":
-    case "s3":
-    case "swift":
-      throw new UriError(
-        "Unsupported",
-        shown(text),
-        `${scheme}: destinations are not supported yet; write glance://CLOUD/IMAGE`
-      )
-    default:
-      throw new UriError(
-        "InvalidUri",
-        shown(text),
-        `unknown scheme "${scheme}"; the known destination is glance://CLOUD/IMAGE`
-      )
-  }
+  return parse(text, "destination")
 }

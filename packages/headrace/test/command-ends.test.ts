@@ -131,7 +131,7 @@ describe("where things come from and go to", () => {
     expect(table.code).toBe(0)
     expect(table.stderr).toBe("")
     expect(table.stdout).toMatch(/^glance:\/\/emb\n/)
-    expect(table.stdout).toMatch(/^ {2}stores +fast \(default\), slow$/m)
+    expect(table.stdout).toMatch(/^ {2}stores +fast \(default\), slow \(probed\)$/m)
     expect(table.stdout).toMatch(/^ {2}digests +sha512, md5/m)
     const json = await bench.run(["stores", "glance://emb/any", "--json"])
     expect(json.code).toBe(0)

@@ -17,7 +17,11 @@ describe("what is wrong before any destination is asked", () => {
   afterAll(() => bench.close())
 
   const cases: ReadonlyArray<readonly [what: string, args: ReadonlyArray<string>, line: RegExp]> = [
-    ["no command", [], /^headrace: COMMAND: say what to do, such as upload, sum or stores; headrace --help explains$/],
+    [
+      "no command",
+      [],
+      /^headrace: COMMAND: say what to do, such as upload, sum, stores or gc; headrace --help explains$/
+    ],
     ["an unknown command", ["uplod"], /^headrace: "uplod": there is no such command; did you mean upload\?/],
     ["no source", ["upload"], /^headrace: SOURCE: this argument is missing; headrace upload --help explains$/],
     ["no destination", ["upload", "disk.raw"], /^headrace: --to: this option is missing/],
@@ -117,7 +121,7 @@ describe("what is wrong before any destination is asked", () => {
     [
       "an unknown scheme",
       ["upload", "ftp://me:pw@h/f?k=v", ...to],
-      /^headrace: ftp:\/\/h\/f: unknown scheme "ftp"; known sources: .*glance:/
+      /^headrace: ftp:\/\/h\/f: unknown scheme "ftp"; known for a source: .*glance:/
     ],
     [
       "a file URI with a host",
@@ -125,7 +129,16 @@ describe("what is wrong before any destination is asked", () => {
       /^headrace: file:\/\/disk\.raw: a file URI is file:\/\/\/PATH/
     ],
     ["a source that is no URL", ["upload", "http://", ...to], /^headrace: http:\/\/: this is not a URL$/],
-    ["a source to come", ["upload", "s3://bucket/key", ...to], /^headrace: s3:\/\/bucket\/key: .*not supported yet/],
+    [
+      "a source without a key",
+      ["upload", "s3://bucket", ...to],
+      /^headrace: s3:\/\/bucket: the object's key is missing/
+    ],
+    [
+      "a source without an object",
+      ["upload", "swift://c/o", ...to],
+      /^headrace: swift:\/\/c\/o: the object is missing/
+    ],
     [
       "an unknown cloud",
       ["upload", "disk.raw", "--to", "glance://nocloud/x"],
@@ -142,40 +155,42 @@ describe("what is wrong before any destination is asked", () => {
       /^headrace: glance:\/\/emb: the image's name is missing/
     ],
     [
-      "several stores",
-      ["upload", "disk.raw", "--to", "glance://emb/x?store=a&store=b"],
-      /^headrace: .*several stores are not supported yet/
+      "a destination twice",
+      ["upload", "disk.raw", ...to, ...to],
+      /^headrace: glance:\/\/emb\/x: this destination is given twice/
     ],
     [
-      "several destinations",
-      ["upload", "disk.raw", ...to, "--to", "glance://emb/y"],
-      /^headrace: glance:\/\/emb\/y: several destinations are not supported yet$/
+      "a file twice",
+      ["upload", "disk.raw", "--to", "copy.raw", "--also", "./copy.raw"],
+      /^headrace: \.\/copy\.raw: this destination is given twice/
     ],
     [
-      "best effort",
-      ["upload", "disk.raw", ...to, "--also", "glance://emb/y"],
-      /^headrace: glance:\/\/emb\/y: destinations on best effort are not supported yet$/
+      "an object twice",
+      ["upload", "disk.raw", "--to", "s3://bucket/k?part_size=8MiB", "--also", "s3://bucket/%6b"],
+      /^headrace: s3:\/\/bucket\/k: this destination is given twice/
+    ],
+    ["only best effort", ["upload", "disk.raw", "--also", "copy.raw"], /^headrace: --to: this option is missing/],
+    [
+      "an unknown parameter of s3",
+      ["upload", "disk.raw", "--to", "s3://b/k?acl=private"],
+      /^headrace: s3:\/\/b\/k: unknown parameter "acl"; known for a destination: endpoint, region, profile, part_size/
     ],
     [
-      "a file as destination",
-      ["upload", "disk.raw", "--to", "copy.raw"],
-      /^headrace: copy\.raw: file destinations are not supported yet/
+      "an unknown parameter of swift",
+      ["upload", "disk.raw", "--to", "swift://c/o/k?acl=1"],
+      /^headrace: swift:\/\/c\/o\/k\?acl=…: unknown parameter "acl" of a destination: known are segment_size/
     ],
     [
-      "s3 as destination",
-      ["upload", "disk.raw", "--to", "s3://b/k"],
-      /^headrace: s3:\/\/b\/k: s3: destinations are not supported yet/
+      "an unknown cloud of swift",
+      ["upload", "disk.raw", "--to", "swift://nocloud/o/k"],
+      /^headrace: swift:\/\/nocloud\/o\/k: .*nocloud.*emb.*: nothing was sent, correct the configuration$/
     ],
     [
-      "swift as destination",
-      ["upload", "disk.raw", "--to", "swift://c/o/k"],
-      /^headrace: swift:\/\/c\/o\/k: swift: destinations are not supported yet/
+      "a query of a file URI",
+      ["upload", "disk.raw", "--to", "file:///tmp/x?y=1"],
+      /^headrace: file:\/\/\/tmp\/x\?y=1: a file URI takes no query/
     ],
-    [
-      "a URL as destination",
-      ["upload", "disk.raw", "--to", "https://h/p?sig=1"],
-      /^headrace: https:\/\/h\/p: https: destinations are not supported yet/
-    ],
+    ["no folder for notes", ["upload", "disk.raw", ...to, "--state", ""], /^headrace: --state: /],
     [
       "stdout as destination",
       ["upload", "disk.raw", "--to", "-"],
@@ -186,7 +201,10 @@ describe("what is wrong before any destination is asked", () => {
     ["another", ["plan", "--from", "a"], /^headrace: plan: this command is not supported yet$/],
     ["sum of no algorithm", ["sum", "disk.raw", "--digest", "x"], /^headrace: --digest: "x" is not an algorithm/],
     ["stores of no cloud", ["stores", "glance://nocloud"], /^headrace: glance:\/\/nocloud: .*nocloud/],
-    ["stores of a path", ["stores", "disk.raw"], /^headrace: disk\.raw: file destinations are not supported yet/]
+    ["stores of no scheme", ["stores", "ftp://h/x"], /^headrace: ftp:\/\/h\/x: unknown scheme "ftp"/],
+    ["gc of nothing", ["gc"], /^headrace: DEST: this argument is missing/],
+    ["gc of no cloud", ["gc", "swift://nocloud/c"], /^headrace: swift:\/\/nocloud\/c: .*nocloud/],
+    ["gc of no age", ["gc", "s3://b", "--older-than", "old"], /^headrace: --older-than: "old" is not a duration/]
   ]
 
   it.each(cases)("%s: one line, exit code 1, no request", async (_what, args, line) => {
@@ -214,7 +232,7 @@ describe("what is wrong before any destination is asked", () => {
   })
 
   it("--help, --version and --completions go to standard output", async () => {
-    for (const args of [["--help"], ["upload", "--help"], ["sum", "-h"], ["run", "--help"]]) {
+    for (const args of [["--help"], ["upload", "--help"], ["sum", "-h"], ["gc", "--help"], ["run", "--help"]]) {
       const { code, stderr, stdout } = await bench.run(args)
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
       expect(stdout).toMatch(/USAGE/)

@@ -14,7 +14,7 @@ describe("what an error line advises", () => {
     expect(line("Unauthorized")).toBe(
       "headrace: http://mirror/disk.raw: cannot be read: nothing was sent, check the user and password in the URL"
     )
-    expect(line("Forbidden")).toMatch(/, ask for the right to read it$/)
+    expect(line("Forbidden")).toMatch(/, ask the server's operators for the right to it$/)
     expect(line("NotFound")).toMatch(/, check the URL$/)
     expect(ErrorLine.ofFailure({ ...failure, uri: "glance://prod/x", reason: "Unauthorized" })).toMatch(/clouds\.yaml/)
   })

@@ -186,7 +186,8 @@ describe("upload", () => {
     ["no destination", { to: [] }, "InvalidUri", /no destination/],
     ["a destination that is no text", { to: undefined }, "InvalidConfig", /^to: write a destination's URI/],
     ["a size", { size: -1 }, "InvalidConfig", /^size: -1 is not a number of bytes/],
-    ["a destination to come", { to: ["s3://b/k"] }, "Unsupported", /not supported yet/],
+    ["a folder for notes", { state: "" }, "InvalidConfig", /^state: write a folder's path/],
+    ["a destination twice", { to: ["a", "./a"] }, "InvalidUri", /given twice/],
     ["a cloud", { to: ["glance://nocloud/x"] }, "InvalidConfig", /nocloud/]
   ]
 

@@ -11,9 +11,16 @@ describe("sources", () => {
     ["file:///a%20b%3F%23", { _tag: "File", path: "/a b?#" }],
     ["FILE://localhost/a", { _tag: "File", path: "/a" }],
     ["http://h/p?q=1", { _tag: "Http", url: "http://h/p?q=1" }],
-    ["glance://c/i", { _tag: "Glance", uri: "glance://c/i" }]
+    ["glance://c/i", { _tag: "Glance", uri: "glance://c/i" }],
+    ["S3://b/k", { _tag: "S3", uri: "S3://b/k" }],
+    ["swift://c/o/k", { _tag: "Swift", uri: "swift://c/o/k" }]
   ])("%s", (text, found) => {
     expect(Uri.parseSource(text)).toMatchObject(found)
+    if (text !== "-") expect(Uri.parseDestination(text)).toEqual(Uri.parseSource(text))
+  })
+
+  it("standard output is no destination", () => {
+    expect(() => Uri.parseDestination("-")).toThrow(/standard output cannot be a destination; known: PATH, .*s3:/)
   })
 
   it.each([
@@ -25,9 +32,7 @@ describe("sources", () => {
     ["file:///a%zz", "InvalidUri"],
     ["file:///a%00", "InvalidUri"],
     ["http://", "InvalidUri"],
-    ["gopher://h/x", "InvalidUri"],
-    ["s3://b/k", "Unsupported"],
-    ["swift://c/o/k", "Unsupported"]
+    ["gopher://h/x", "InvalidUri"]
   ])("not %s", (text, reason) => {
     let error: unknown
     try {

@@ -86,9 +86,21 @@ const wrong = (options: Options): Fault.Fault | undefined => {
   return Target.wrong(options)
 }
 
-const vendorOf = (options: Options, site: Site): Vendor => options.vendor ?? recognized(site.host, site.headers())
+const vendorOf = (options: Partial<Options>, site: Site): Vendor =>
+  options.vendor ?? recognized(site.host, site.headers())
 
-const capabilitiesOf = (options: Options, site: Site, look: Look.Look): Capabilities => {
+const describe = (look: Look.Look): string => {
+  switch (look._tag) {
+    case "Found":
+      return look.size === undefined ? "of unknown size" : `${look.size} bytes`
+    case "Absent":
+      return "none"
+    case "Unseen":
+      return "cannot be looked at with these keys"
+  }
+}
+
+const capabilitiesOf = (options: Partial<Options>, site: Site, look: Look.Look | undefined): Capabilities => {
   const profile = profiles[vendorOf(options, site)]
   const known = options.vendor === undefined ? "profile" : "configured"
   const probed = profile.checksums === "probe"
@@ -124,14 +136,7 @@ const capabilitiesOf = (options: Options, site: Site, look: Look.Look): Capabili
     details: {
       service: profile.name,
       host: site.host,
-      object:
-        look._tag === "Found"
-          ? look.size === undefined
-            ? "of unknown size"
-            : `${look.size} bytes`
-          : look._tag === "Absent"
-            ? "none"
-            : "cannot be looked at with these keys"
+      ...(look === undefined ? undefined : { object: describe(look) })
     }
   }
 }
@@ -242,6 +247,55 @@ export const object = (options: Options): Store<Transport, PartsSession> => {
       Stream.mapError((fault) => Fault.toStoreError(fault, uri))
     ),
     abort: (token) => asStoreError(Effect.flatMap(site, (found) => Uploads.abort(found, token)))
+  }
+}
+
+/**
+ * A bucket, for what its service can do and for the uploads that were left in it: of all objects, or of those whose keys
+ * begin with `prefix`. Nothing is written to it: who wants to gets `InvalidUri`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const bucket = (options: Omit<Options, "key"> & { readonly prefix?: string | undefined }): Store<Transport> => {
+  const { prefix = "", ...rest } = options
+  const place = { ...rest, key: prefix }
+  const uri = Target.uriOf(place)
+  const bad = Target.wrongBucket(place)
+  // Any key will do to find the service.
+  const site =
+    bad === undefined
+      ? Effect.map(connect({ ...rest, key: "any" }), (found): Site => ({ ...found, place }))
+      : Effect.fail(bad)
+  const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
+    Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri))
+  const noKey = asStoreError(Effect.fail(Fault.make("InvalidUri", "the object's key is missing: s3://BUCKET/KEY")))
+
+  return {
+    uri,
+    capabilities: asStoreError(
+      Effect.gen(function* () {
+        const found = yield* site
+        yield* bucketThere(found)
+        return capabilitiesOf(rest, found, undefined)
+      })
+    ),
+    plan: () => noKey,
+    open: () => noKey,
+    unfinished: Stream.unwrap(Effect.map(site, (found) => Uploads.unfinished(found, true))).pipe(
+      Stream.mapError((fault) => Fault.toStoreError(fault, uri))
+    ),
+    abort: (token, of) =>
+      asStoreError(
+        Effect.gen(function* () {
+          const found = yield* site
+          const named = of === undefined ? undefined : S3Uri.destinationFrom(of)
+          if (named === undefined || Result.isFailure(named)) {
+            return yield* Fault.make("InvalidUri", "it is not said of which object the upload is")
+          }
+          return yield* Uploads.abort({ ...found, place: { ...place, key: named.success.key } }, token)
+        })
+      )
   }
 }
 

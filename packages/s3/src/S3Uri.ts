@@ -49,6 +49,17 @@ export interface Destination extends Origin {
   readonly ifNoneMatch?: boolean
 }
 
+/**
+ * A bucket, or what is in it under a prefix.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Bucket extends Omit<Origin, "key"> {
+  /** Ends with a slash. */
+  readonly prefix?: string
+}
+
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
 const known = {
@@ -90,7 +101,6 @@ const split = (uri: string): Parts => {
   const bucket = decode(authority, "the bucket")
   if (bucket === "" || bucket.includes("/")) return bad("the bucket is missing: s3://BUCKET/KEY")
   const key = segments.map((segment) => decode(segment, "the key")).join("/")
-  if (key === "") return bad("the object's key is missing: s3://BUCKET/KEY")
   const pairs = query
     .split("&")
     .filter((pair) => pair !== "")
@@ -124,6 +134,11 @@ const boolean = (name: string, value: string): boolean =>
 const word = (name: string, value: string): string => (value === "" ? bad(`${name} is empty`) : value)
 
 const read = (end: keyof typeof known, { bucket, key, pairs }: Parts): Destination => {
+  if (key === "") return bad("the object's key is missing: s3://BUCKET/KEY")
+  return settings(end, { bucket, key, pairs })
+}
+
+const settings = (end: keyof typeof known, { bucket, key, pairs }: Parts): Destination => {
   const found: Mutable<Destination> = { bucket, key }
   const given = new Set<string>()
   const names: ReadonlyArray<string> = known[end]
@@ -185,3 +200,17 @@ export const destinationFrom = (uri: string): Result.Result<Destination, S3UriEr
  */
 export const sourceFrom = (uri: string): Result.Result<Origin, S3UriError> =>
   parse(uri, (parts) => read("source", parts))
+
+/**
+ * Reads a bucket, `s3://BUCKET`, or a prefix in it that ends with a slash: options for `S3Store.bucket`. Nothing where
+ * an object is named.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const bucketFrom = (uri: string): Result.Result<Bucket | undefined, S3UriError> =>
+  parse(uri, (parts) => {
+    if (parts.key !== "" && !parts.key.endsWith("/")) return undefined
+    const { key, ...bucket } = settings("source", parts)
+    return key === "" ? bucket : { ...bucket, prefix: key }
+  })

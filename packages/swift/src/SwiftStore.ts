@@ -116,6 +116,54 @@ const cutOf = (
   return { minBytes: slo.minBytes, maxBytes, maxSegments: slo.maxSegments, preferredBytes }
 }
 
+interface Signed {
+  readonly api: Api.Api
+  readonly limits: Limits.Limits
+}
+
+const capabilitiesOf = (options: Partial<ObjectOptions>, { api, limits }: Signed): Capabilities => {
+  const { slo } = limits
+  const learnt = limits.told ? "probed" : "assumed"
+  return {
+    shape: slo === undefined ? "whole" : "parts",
+    maxObjectBytes: slo === undefined ? limits.maxBytes : limits.maxBytes * slo.maxSegments,
+    reports: ["md5"],
+    rangedRead: true,
+    needsSize: false,
+    sharedMemory: true,
+    ...(slo === undefined
+      ? undefined
+      : {
+          parts: {
+            minBytes: slo.minBytes,
+            maxBytes: limits.maxBytes,
+            maxParts: slo.maxSegments,
+            preferredBytes: options.segmentSize ?? segmentBytes
+          }
+        }),
+    checks: { whole: ["md5"], part: slo === undefined ? [] : ["md5"] },
+    conditionalCreate: false,
+    serverSideCopy: false,
+    unfinished: { list: slo !== undefined, abort: slo !== undefined, resume: slo !== undefined },
+    places: [],
+    learnt: {
+      shape: learnt,
+      maxObjectBytes: learnt,
+      parts: learnt,
+      reports: "profile",
+      checks: "profile",
+      rangedRead: "profile",
+      unfinished: "configured",
+      sharedMemory: "configured"
+    },
+    details: {
+      endpoint: api.access.base,
+      version: limits.version ?? "not told",
+      "bulk delete": limits.bulkDelete === undefined ? "no" : `${limits.bulkDelete} objects at once`
+    }
+  }
+}
+
 /**
  * An object of a cloud as a destination.
  *
@@ -174,50 +222,7 @@ export const object = (options: SwiftAccess.Place & ObjectOptions): Store<Transp
       })
     )
 
-  const capabilities = asStoreError(
-    Effect.map(signIn, ({ api, limits }): Capabilities => {
-      const { slo } = limits
-      const learnt = limits.told ? "probed" : "assumed"
-      return {
-        shape: slo === undefined ? "whole" : "parts",
-        maxObjectBytes: slo === undefined ? limits.maxBytes : limits.maxBytes * slo.maxSegments,
-        reports: ["md5"],
-        rangedRead: true,
-        needsSize: false,
-        sharedMemory: true,
-        ...(slo === undefined
-          ? undefined
-          : {
-              parts: {
-                minBytes: slo.minBytes,
-                maxBytes: limits.maxBytes,
-                maxParts: slo.maxSegments,
-                preferredBytes: options.segmentSize ?? segmentBytes
-              }
-            }),
-        checks: { whole: ["md5"], part: slo === undefined ? [] : ["md5"] },
-        conditionalCreate: false,
-        serverSideCopy: false,
-        unfinished: { list: slo !== undefined, abort: slo !== undefined, resume: slo !== undefined },
-        places: [],
-        learnt: {
-          shape: learnt,
-          maxObjectBytes: learnt,
-          parts: learnt,
-          reports: "profile",
-          checks: "profile",
-          rangedRead: "profile",
-          unfinished: "configured",
-          sharedMemory: "configured"
-        },
-        details: {
-          endpoint: api.access.base,
-          version: limits.version ?? "not told",
-          "bulk delete": limits.bulkDelete === undefined ? "no" : `${limits.bulkDelete} objects at once`
-        }
-      }
-    })
-  )
+  const capabilities = asStoreError(Effect.map(signIn, (found) => capabilitiesOf(options, found)))
 
   return {
     uri,
@@ -228,6 +233,61 @@ export const object = (options: SwiftAccess.Place & ObjectOptions): Store<Transp
       Effect.map(asStoreError(Effect.flatMap(signIn, ({ api }) => Uploads.unfinished(api, spot))), Stream.fromIterable)
     ),
     abort: (token) => asStoreError(Effect.flatMap(signIn, ({ api, limits }) => Uploads.abort(api, limits, spot, token)))
+  }
+}
+
+/**
+ * A container, for what its service can do and for the uploads of segments that were left of its objects. Nothing is
+ * written to it: who wants to gets `InvalidUri`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const container = (
+  options: SwiftAccess.Place & Pick<ObjectOptions, "container" | "segmentContainer" | "uri">
+): Store<Transport | Host> => {
+  const { container } = options
+  const segmentContainer = options.segmentContainer ?? `${container}_segments`
+  const parent = `swift://${SwiftAccess.nameOf(options)}${Names.pathOf(container)}`
+  const uri = options.uri ?? parent
+  const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
+    Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri))
+  const signIn = Effect.gen(function* () {
+    const transport = yield* Transport
+    const access = yield* Effect.mapError(SwiftAccess.of(options), Fault.fromKeystone)
+    const api = Api.make(access, transport)
+    return { api, limits: yield* Limits.of(api) }
+  })
+  const noObject = asStoreError(
+    Effect.fail(Fault.make("InvalidUri", "the object is missing: swift://CLOUD/CONTAINER/OBJECT"))
+  )
+  const place = { container, segmentContainer }
+  return {
+    uri,
+    capabilities: asStoreError(Effect.map(signIn, (signed) => capabilitiesOf({}, signed))),
+    plan: () => noObject,
+    open: () => noObject,
+    unfinished: Stream.unwrap(
+      Effect.map(
+        asStoreError(
+          Effect.flatMap(signIn, ({ api }) =>
+            Uploads.unfinishedOfAll(api, place, (object) => `${parent}/${Names.encode(object)}`)
+          )
+        ),
+        Stream.fromIterable
+      )
+    ),
+    abort: (token) =>
+      asStoreError(
+        Effect.gen(function* () {
+          const object = Names.objectOfToken(segmentContainer, token)
+          if (object === undefined) {
+            return yield* Fault.make("InvalidConfig", `"${token}" is no upload of segments in "${segmentContainer}"`)
+          }
+          const { api, limits } = yield* signIn
+          return yield* Uploads.abort(api, limits, { ...place, object, uri }, token)
+        })
+      )
   }
 }
 

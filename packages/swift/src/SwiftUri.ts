@@ -49,6 +49,14 @@ export interface Destination extends Origin {
   readonly contentType?: string
 }
 
+/**
+ * A container.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Container = Omit<Destination, "object" | "segmentSize" | "contentType">
+
 const known: Readonly<Record<"destination" | "source", ReadonlyArray<string>>> = {
   destination: ["segment_size", "segment_container", "content_type"],
   source: []
@@ -94,7 +102,6 @@ const split = (uri: string, end: "destination" | "source") => {
   if (container === "") return bad("the container is missing: swift://CLOUD/CONTAINER/OBJECT")
   if (container.includes("/")) return bad("a container's name has no slash")
   const object = segments.map(decode).join("/")
-  if (object === "") return bad("the object is missing: swift://CLOUD/CONTAINER/OBJECT")
   const pairs = new Map<string, string>()
   for (const pair of query.split("&")) {
     if (pair === "") continue
@@ -112,8 +119,11 @@ const split = (uri: string, end: "destination" | "source") => {
   return { origin: { uri: show(uri), cloud, container, object } satisfies Origin, pairs }
 }
 
+const noObject = "the object is missing: swift://CLOUD/CONTAINER/OBJECT"
+
 const destination = (uri: string): Destination => {
   const { origin, pairs } = split(uri, "destination")
+  if (origin.object === "") return bad(noObject)
   const written = pairs.get("segment_size")
   const size = written === undefined ? undefined : parseSize(written)
   if (size !== undefined && (size._tag === "Failure" || size.success < 1)) {
@@ -154,4 +164,23 @@ export const destinationFrom = (uri: string): Result.Result<Destination, SwiftUr
  * @category parsing
  */
 export const sourceFrom = (uri: string): Result.Result<Origin, SwiftUriError> =>
-  parse(uri, (text) => split(text, "source").origin)
+  parse(uri, (text) => {
+    const { origin } = split(text, "source")
+    return origin.object === "" ? bad(noObject) : origin
+  })
+
+/**
+ * Reads a container, `swift://CLOUD/CONTAINER`: options for `SwiftStore.container`. Nothing where an object is named.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const containerFrom = (uri: string): Result.Result<Container | undefined, SwiftUriError> =>
+  parse(uri, (text) => {
+    const { origin, pairs } = split(text, "destination")
+    if (origin.object !== "") return undefined
+    const { cloud, container } = origin
+    const segmentContainer = pairs.get("segment_container")
+    const shown = origin.uri.replace(/\/?(?=\?|$)/, "")
+    return { uri: shown, cloud, container, ...(segmentContainer === undefined ? undefined : { segmentContainer }) }
+  })

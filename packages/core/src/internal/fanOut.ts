@@ -54,6 +54,8 @@ export interface FanOut<R> {
     index: number,
     algorithms: ReadonlyArray<Algorithm>
   ) => Effect.Effect<Reading.Reading, SourceError.SourceError, R | BlockPool | Scope.Scope>
+  /** A destination has failed before it was ready: the others do not wait for its next attempt, unless they must. */
+  readonly delayed: (index: number) => Effect.Effect<void>
   /** A destination wants no bytes, or no more. */
   readonly leave: (index: number) => Effect.Effect<void>
   readonly read: () => number
@@ -83,6 +85,7 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
     const ended = yield* Deferred.make<SourceContent, Failing>()
     const lanes = new Map<number, Lane<Failing>>()
     const absent = new Set<number>()
+    const delayed = new Set<number>()
     const algorithms = new Set<Algorithm>()
     const counters = { read: 0 }
     let hashed = () => 0
@@ -97,7 +100,10 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
 
     const start = Effect.suspend(() => {
       if (running || lanes.size === 0) return Effect.void
-      const missing = required.flatMap((must, index) => (lanes.has(index) || absent.has(index) ? [] : [must]))
+      const missing = required.flatMap((must, index) => {
+        const expected = !lanes.has(index) && !absent.has(index)
+        return expected && !(delayed.has(index) && (replayable || !must)) ? [must] : []
+      })
       // Of a source that can be read once, nobody who must have it may come too late.
       const enough = graceOver && (replayable || !missing.includes(true))
       if (missing.length > 0 && !enough) return Effect.void
@@ -281,6 +287,11 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
           yield* start
           yield* Deferred.await(started)
           return reading
+        }),
+      delayed: (index) =>
+        Effect.suspend(() => {
+          delayed.add(index)
+          return start
         }),
       leave: (index) =>
         Effect.suspend(() => {

@@ -57,18 +57,40 @@ const advices: Readonly<Record<Reason, string>> = {
   Interrupted: "run it again to upload"
 }
 
-/** Where a URL is read, nobody has a cloud or a project. */
-const ofUrl: Partial<Readonly<Record<Reason, string>>> = {
-  Unauthorized: "check the user and password in the URL",
-  Forbidden: "ask for the right to read it",
-  NotFound: "check the URL"
+/** What is different where there is no cloud. */
+const advicesOf: Readonly<Record<string, Partial<Readonly<Record<Reason, string>>>>> = {
+  // Where a URL is read, nobody has a project.
+  http: {
+    Unauthorized: "check the user and password in the URL",
+    Forbidden: "ask the server's operators for the right to it",
+    NotFound: "check the URL"
+  },
+  s3: {
+    Unauthorized: "check the keys in AWS_* or in the profile",
+    Forbidden: "ask for the right to do this in this bucket",
+    NotFound: "check the bucket and the key"
+  },
+  swift: { NotFound: "check the container and the object" },
+  file: {
+    Forbidden: "check the permissions",
+    NotFound: "check the path",
+    QuotaExceeded: "make room, or write somewhere else",
+    TooLarge: "write to a file system that takes files of this size",
+    Unavailable: "look at the disk and at the system's log"
+  }
+}
+
+const schemeOf = (uri: string): string => {
+  const scheme = /^([a-z0-9+.-]+):\/\//i.exec(uri)?.[1]?.toLowerCase() ?? "file"
+  return scheme === "https" ? "http" : scheme
 }
 
 const advice = ({ asked, left, reason, uri }: Failure): string => {
   if (reason === "SourceTooShort" && !asked) return "give --allow-empty if that is meant"
   // It takes no second upload, and may hold all that was sent.
   if (reason === "Interrupted" && left.startsWith("active image")) return "look at it before you run it again"
-  return (/^https?:/i.test(uri) ? ofUrl[reason] : undefined) ?? advices[reason]
+  if (reason === "Interrupted" && left.startsWith("upload ")) return "run it again to go on"
+  return advicesOf[schemeOf(uri)]?.[reason] ?? advices[reason]
 }
 
 /** The line of a failed transfer. */
@@ -77,9 +99,11 @@ export const ofFailure = (failure: Failure): string => {
     ...(failure.status === undefined || failure.message.includes(`status ${failure.status}`)
       ? []
       : [`status ${failure.status}`]),
-    ...(failure.objectId === undefined || failure.message.includes(failure.objectId)
+    ...(failure.objectId === undefined ||
+    failure.message.includes(failure.objectId) ||
+    failure.uri.includes(failure.objectId)
       ? []
-      : [`image ${failure.objectId}`])
+      : [`${schemeOf(failure.uri) === "glance" ? "image" : "object"} ${failure.objectId}`])
   ]
   const shown = details.length === 0 ? "" : ` (${details.join(", ")})`
   return Text.oneLine(`headrace: ${failure.uri}: ${failure.message}${shown}: ${remains(failure)}, ${advice(failure)}`)

@@ -37,3 +37,20 @@ export const ofFailure = (failure: { readonly reason: Reason; readonly asked: bo
   if (mismatches.has(failure.reason)) return mismatch
   return !failure.asked || configuration.has(failure.reason) ? usage : failed
 }
+
+/**
+ * Of a transfer to several destinations: bytes that are not the source's are the worst; what is wrong with what was
+ * written is only that where nothing was done.
+ */
+export const ofTransfer = (outcome: {
+  /** Of the required destinations that failed. */
+  readonly reasons: ReadonlyArray<Reason>
+  readonly asked: boolean
+  /** Whether any destination holds the bytes. */
+  readonly stands: boolean
+}): number => {
+  const codes = outcome.reasons.map((reason) => ofFailure({ reason, asked: outcome.asked }))
+  if (codes.length === 0) return ok
+  const worst = Math.max(...codes)
+  return worst === usage && outcome.stands ? failed : worst
+}

@@ -40,6 +40,8 @@ export interface Upload {
   readonly hasher: string | undefined
   readonly keepFailed: boolean
   readonly allowEmpty: boolean
+  readonly noResume: boolean
+  readonly state: string | undefined
 }
 
 /** `sum` as typed. */
@@ -59,13 +61,23 @@ export interface Stores {
   readonly json: boolean
 }
 
+/** `gc` as typed. */
+export interface Gc {
+  readonly _tag: "Gc"
+  readonly uri: string
+  readonly olderThan: string | undefined
+  readonly delete: boolean
+  readonly state: string | undefined
+  readonly json: boolean
+}
+
 /** A command that is planned and not there yet. */
 export interface Later {
   readonly _tag: "Later"
   readonly command: string
 }
 
-export type Invocation = Upload | Sum | Stores | Later
+export type Invocation = Upload | Sum | Stores | Gc | Later
 
 /** What is wrong with a command line, in one line. */
 export interface Wrong {
@@ -93,13 +105,14 @@ const paragraphs = (...texts: ReadonlyArray<string>): string =>
   texts.map((paragraph) => paragraph.replace(/(?=\S)(.{1,96})(?:\s+|$)/g, "$1\n  ").trimEnd()).join("\n\n  ")
 
 const sourceArgument = Argument.String("SOURCE").pipe(
-  Argument.withDescription("PATH, - (standard input), file:///…, http(s)://…, or glance://CLOUD/IMAGE")
+  Argument.withDescription("PATH, - (standard input), file:///…, http(s)://…, glance://CLOUD/IMAGE, s3://…, swift://…")
 )
 
 const algorithms = "md5, sha1, sha256, sha512, blake3, xxh128, crc32c, crc64nvme"
 
 const memory = text("memory", "SIZE", "memory for all data in flight (64MiB; at least 4MiB)")
 const hasher = text("hasher", "wasm|native", "who computes the digests: hash-wasm in workers, or node:crypto (wasm)")
+const state = text("state", "DIR", "where it is noted how far uploads in parts are (the platform's folder for state)")
 const progress = text(
   "progress",
   "auto|plain|none",
@@ -111,8 +124,7 @@ export const later: Readonly<Record<string, string>> = {
   run: "Run the transfers of a manifest",
   plan: "Write a manifest of what two clouds differ in",
   verify: "Look again at what was uploaded",
-  repair: "Redo what verify or run found wrong",
-  gc: "List and delete what failed uploads left"
+  repair: "Redo what verify or run found wrong"
 }
 
 /** The root command; what is typed is handed to `choose`. */
@@ -121,8 +133,8 @@ const command = (choose: (invocation: Invocation) => void) => {
     "upload",
     {
       source: sourceArgument,
-      to: texts("to", "DEST", "destination: glance://CLOUD/IMAGE?store=…&disk_format=…&property.KEY=…"),
-      also: texts("also", "DEST", "destination on best effort (not supported yet)"),
+      to: texts("to", "DEST", "a destination that must succeed (repeatable): a URI as below, or a path"),
+      also: texts("also", "DEST", "a destination on best effort (repeatable): its failure is told, and is no error"),
       limit: text("limit", "RATE", "50MiB/s, 400Mbit/s, or a timetable: '08:00,50MiB/s 19:00,off' (off)"),
       digest: texts("digest", "LIST", `more digests to compute: ${algorithms}`),
       expect: texts("expect", "ALGO:HEX", "a digest that the source must have; if not, nothing stays and exit code 3"),
@@ -137,20 +149,30 @@ const command = (choose: (invocation: Invocation) => void) => {
       hasher,
       keepFailed: yes("keep-failed", "leave what a failed upload made, to look at it"),
       allowEmpty: yes("allow-empty", "accept a source of 0 bytes"),
-      noResume: yes("no-resume", "stores with parts only, of which there is none yet: no effect"),
-      state: text("state", "DIR", "stores with parts only, of which there is none yet: no effect")
+      noResume: yes(
+        "no-resume",
+        "begin afresh, not where an earlier upload of the same source to the same place ended"
+      ),
+      state
     },
-    ({ noResume: _noResume, state: _state, ...given }) => Effect.sync(() => choose({ _tag: "Upload", ...given }))
+    (given) => Effect.sync(() => choose({ _tag: "Upload", ...given }))
   ).pipe(
-    Command.withShortDescription("Send a source to a store and prove that it arrived"),
+    Command.withShortDescription("Send a source to one store or many and prove that it arrived"),
     Command.withDescription(
       paragraphs(
-        "Send a source to a store and prove that it arrived.",
+        "Send a source to one store or many, reading it once, and prove that it arrived.",
+        "A destination is PATH or file:///… (written beside, synced, renamed), http(s)://… (PUT), " +
+          "glance://CLOUD/IMAGE, s3://BUCKET/KEY or swift://CLOUD/CONTAINER/OBJECT.",
         "A cloud is a name in clouds.yaml, or envvars for OS_*. The image is made with the name in the URI; a UUID " +
-          "there is an existing image, which must be queued. Parameters of the URI: store, disk_format, " +
-          "container_format, visibility, protected, min_disk, min_ram, tag, hidden, id, name, property.KEY.",
-        "Exit codes: 0 verified, or stored where the store can prove nothing; 1 wrong usage or configuration; 2 the " +
-          "destination failed; 3 the bytes are not the source's, or not the expected ones; 130, 143 and 129 interrupted, " +
+          "there is an existing image, which must be queued. Parameters of an image: store (repeatable: the service " +
+          "copies to the others), disk_format, container_format, visibility, protected, min_disk, min_ram, tag, " +
+          "hidden, id, name, property.KEY.",
+        "Parameters of s3: endpoint, region, profile, part_size, storage_class, if_none_match; keys and defaults are " +
+          "found as the AWS tools find them. Of swift: segment_size, segment_container, content_type.",
+        "An upload in parts that was cut off goes on where it was when the same command is typed again; " +
+          "headrace gc shows what was left.",
+        "Exit codes: 0 verified, or stored where the store can prove nothing; 1 wrong usage or configuration; 2 a " +
+          "destination that must succeed failed; 3 the bytes are not the source's, or not the expected ones; 130, 143 and 129 interrupted, " +
           "after cleaning up."
       )
     ),
@@ -163,6 +185,11 @@ const command = (choose: (invocation: Invocation) => void) => {
       {
         command: "headrace upload glance://old/disk --to glance://new/disk --limit 400Mbit/s --json",
         description: "From cloud to cloud, with a limit and events for a program"
+      },
+      {
+        command:
+          "headrace upload disk.qcow2 --to glance://prod/disk --to s3://images/disk.qcow2 --also /backup/disk.qcow2",
+        description: "One read to three places, of which the last may fail"
       }
     ])
   )
@@ -190,13 +217,45 @@ const command = (choose: (invocation: Invocation) => void) => {
   const stores = Command.make(
     "stores",
     {
-      uri: Argument.String("URI").pipe(Argument.withDescription("glance://CLOUD")),
+      uri: Argument.String("URI").pipe(
+        Argument.withDescription(
+          "a destination; of an object's URI also glance://CLOUD, s3://BUCKET, swift://CLOUD/CONTAINER"
+        )
+      ),
       json: yes("json", "one line of JSON instead of a table")
     },
     (given) => Effect.sync(() => choose({ _tag: "Stores", ...given }))
   ).pipe(
     Command.withShortDescription("Show what a store can do"),
-    Command.withDescription("Show what a store can do: its places, the digests it reports, its limits.")
+    Command.withDescription(
+      "Show what a store can do: its places, the digests it reports, its limits, and how each was learnt."
+    )
+  )
+
+  const gc = Command.make(
+    "gc",
+    {
+      uri: Argument.String("DEST").pipe(
+        Argument.withDescription(
+          "a destination, or all of s3://BUCKET, swift://CLOUD/CONTAINER, glance://CLOUD, FOLDER/"
+        )
+      ),
+      olderThan: text("older-than", "DURATION", "only what was begun so long ago: 1d, 12h"),
+      delete: yes("delete", "give them up, and delete what they left"),
+      state,
+      json: yes("json", "a line of JSON for each")
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Gc", ...given }))
+  ).pipe(
+    Command.withShortDescription("List what unfinished uploads left, and delete it when told"),
+    Command.withDescription(
+      paragraphs(
+        "List uploads that were begun and not finished: those that the store knows of, and those that are noted here. " +
+          "Nothing is deleted without --delete, and never what a running process here writes.",
+        "Exit codes: 0 listed, or deleted; 1 wrong usage or configuration; 2 the store could not be asked, or some of it " +
+          "could not be deleted."
+      )
+    )
   )
 
   const planned = Object.entries(later).map(([name, description]) =>
@@ -207,7 +266,7 @@ const command = (choose: (invocation: Invocation) => void) => {
 
   return Command.make("headrace").pipe(
     Command.withDescription("Upload disk images and other large objects, and prove that the right bytes arrived."),
-    Command.withSubcommands([upload, sum, stores, ...planned])
+    Command.withSubcommands([upload, sum, stores, gc, ...planned])
   )
 }
 
@@ -273,7 +332,7 @@ const describe = (error: CliError.CliError, path: ReadonlyArray<string>): Wrong 
       return wrong(quoted(error.subcommand), `there is no such command${didYouMean(error.suggestions)}`)
     case "ShowHelp":
       return error.errors[0] === undefined
-        ? wrong("COMMAND", "say what to do, such as upload, sum or stores")
+        ? wrong("COMMAND", "say what to do, such as upload, sum, stores or gc")
         : describe(error.errors[0], error.commandPath)
     case "DuplicateOption":
     case "ValidationError":

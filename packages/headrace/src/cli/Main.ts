@@ -40,7 +40,7 @@ const dispatch = async (invocation: Invocation.Invocation | Invocation.Wrong | u
   }
 }
 
-const execute = async (invocation: Invocation.Upload | Invocation.Sum | Invocation.Stores): Promise<number> => {
+const execute = async (invocation: Exclude<Invocation.Invocation, Invocation.Later>): Promise<number> => {
   switch (invocation._tag) {
     case "Upload":
       return (await import("./UploadCommand.ts")).run(invocation)
@@ -48,6 +48,8 @@ const execute = async (invocation: Invocation.Upload | Invocation.Sum | Invocati
       return (await import("./SumCommand.ts")).run(invocation)
     case "Stores":
       return (await import("./StoresCommand.ts")).run(invocation)
+    case "Gc":
+      return (await import("./GcCommand.ts")).run(invocation)
   }
 }
 

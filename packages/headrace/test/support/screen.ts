@@ -4,7 +4,7 @@ export interface Screen {
   columns: number
   write: (text: string) => boolean
   /** The rows, without trailing blanks. */
-  readonly rows: () => ReadonlyArray<string>
+  readonly shown: () => ReadonlyArray<string>
   /** Everything that was written. */
   readonly raw: () => string
 }
@@ -18,7 +18,7 @@ export const make = (columns: number): Screen => {
     isTTY: true,
     columns,
     raw: () => raw,
-    rows: () => cells.map((line) => line.join("").trimEnd()),
+    shown: () => cells.map((line) => line.join("").trimEnd()),
     write: (text) => {
       raw += text
       for (let i = 0; i < text.length; i++) {

@@ -37,14 +37,21 @@ export const uriOf = ({ bucket, endpoint, key }: Place): string => {
 const maxKeyBytes = 1024
 
 export const wrong = (place: Place): Fault.Fault | undefined => {
-  const { bucket, endpoint, key } = place
+  const { key } = place
   const bad = (message: string) => Fault.make("InvalidUri", message)
-  if (!/^[A-Za-z0-9][A-Za-z0-9._:-]{1,254}$/.test(bucket)) return bad("the bucket's name is not one")
   if (key === "") return bad("the object's key is missing: s3://BUCKET/KEY")
   if (Buffer.byteLength(key) > maxKeyBytes) return bad(`the object's key has more than ${maxKeyBytes} bytes`)
   // Whoever takes a URL apart leaves them out, and would name another object.
   if (key.split("/").some((segment) => segment === "." || segment === "..")) {
     return bad("a key with '.' or '..' between slashes cannot be addressed")
+  }
+  return wrongBucket(place)
+}
+
+/** The same for what has no key. */
+export const wrongBucket = ({ bucket, endpoint }: Place): Fault.Fault | undefined => {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._:-]{1,254}$/.test(bucket)) {
+    return Fault.make("InvalidUri", "the bucket's name is not one")
   }
   if (endpoint === undefined) return undefined
   if (!URL.canParse(endpoint)) return Fault.make("InvalidConfig", "the endpoint is not a URL")

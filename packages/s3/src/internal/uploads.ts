@@ -100,15 +100,18 @@ export const abandon = (site: Site, upload: string): Effect.Effect<boolean> => {
   )
 }
 
-/** Uploads of this object that are not finished, whoever began them. */
-export const unfinished = (site: Site): Stream.Stream<UnfinishedUpload, Fault.Fault> => {
+/**
+ * Uploads that are not finished, whoever began them: of this object, or `under` its key of all objects whose keys begin
+ * so.
+ */
+export const unfinished = (site: Site, under = false): Stream.Stream<UnfinishedUpload, Fault.Fault> => {
   const { place } = site
   const page = (from: { readonly key: string; readonly upload: string } | undefined) =>
     site.call("the unfinished uploads cannot be listed", (s3, { ListMultipartUploadsCommand }, options) =>
       s3.send(
         new ListMultipartUploadsCommand({
           Bucket: place.bucket,
-          Prefix: place.key,
+          ...(place.key === "" ? undefined : { Prefix: place.key }),
           ...(from === undefined ? undefined : { KeyMarker: from.key, UploadIdMarker: from.upload })
         }),
         options
@@ -118,13 +121,21 @@ export const unfinished = (site: Site): Stream.Stream<UnfinishedUpload, Fault.Fa
     Effect.map(page(from), ({ IsTruncated, NextKeyMarker, NextUploadIdMarker, Uploads }) => {
       const found = (Uploads ?? []).flatMap(({ Initiated, Key, UploadId }): ReadonlyArray<UnfinishedUpload> =>
         // The prefix finds longer keys too.
-        Key !== place.key || UploadId === undefined
+        Key === undefined || UploadId === undefined || (!under && Key !== place.key)
           ? []
-          : [{ token: UploadId, uri: uriOf(place), startedAt: Initiated?.getTime(), bytes: undefined }]
+          : [
+              {
+                token: UploadId,
+                uri: uriOf({ ...place, key: Key }),
+                startedAt: Initiated?.getTime(),
+                bytes: undefined
+              }
+            ]
       )
       const more =
         IsTruncated === true &&
-        NextKeyMarker === place.key &&
+        NextKeyMarker !== undefined &&
+        (under || NextKeyMarker === place.key) &&
         NextUploadIdMarker !== undefined &&
         NextUploadIdMarker !== from?.upload
       const next = more ? Option.some({ key: NextKeyMarker, upload: NextUploadIdMarker }) : Option.none()

@@ -64,6 +64,22 @@ export const parseSegment = (
   return { prefix: `${start}${rest}`, manifest: mark === "m", number: Number(number), startedAt: Number(began) }
 }
 
+/** The object that the name of a segment, or of a manifest beside them, is of. */
+export const objectOf = (name: string): string | undefined => {
+  const found = /^(.+)\/headrace\/\d{1,15}-[0-9a-f]{8}\/(?:\d+|unsized)\/m?\d{8}$/s.exec(name)
+  return found?.[1]
+}
+
+/** The object whose upload a token names. */
+export const objectOfToken = (container: string, token: string): string | undefined => {
+  try {
+    const plain = decodeURIComponent(token)
+    return plain.startsWith(`${container}/`) ? objectOf(`${plain.slice(container.length + 1)}/00000001`) : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** The upload that a token names, when it is one of this object. */
 export const parseToken = (container: string, object: string, token: string): Upload | undefined => {
   let plain: string

@@ -50,6 +50,20 @@ export const unfinished = (api: Api, spot: Spot): Effect.Effect<ReadonlyArray<Un
     )
   })
 
+/** The same of all objects of a container. */
+export const unfinishedOfAll = (
+  api: Api,
+  place: Omit<Spot, "object" | "uri">,
+  uriOf: (object: string) => string
+): Effect.Effect<ReadonlyArray<UnfinishedUpload>, Fault.Fault> =>
+  Effect.gen(function* () {
+    const segments = yield* Objects.list(api, place.segmentContainer, "")
+    const objects = new Set(segments.flatMap(({ name }) => Names.objectOf(name) ?? []))
+    const found: Array<UnfinishedUpload> = []
+    for (const object of objects) found.push(...(yield* unfinished(api, { ...place, object, uri: uriOf(object) })))
+    return found
+  })
+
 export const abort = (api: Api, limits: Limits, spot: Spot, token: string): Effect.Effect<void, Fault.Fault> =>
   Effect.gen(function* () {
     const { object, segmentContainer } = spot
