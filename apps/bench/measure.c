@@ -3,6 +3,7 @@
  *   user,sys  CPU seconds of the command and all that it waited for
  *   rssTree   the most resident memory (KiB) of the whole process group at once, looked at every 10 ms
  *   rssOne    the most resident memory (KiB) of its largest single process
+ *   read      bytes that the command and all that it waited for have read: files, pipes and sockets
  *   code      its exit code, or 128 + the signal that ended it
  *
  *   cc -O2 -o measure measure.c && ./measure COMMAND ARG... 3>figures
@@ -49,6 +50,17 @@ static long group_rss(pid_t group) {
   return total;
 }
 
+/* Bytes read by a process and by those that it waited for. */
+static long long bytes_read(pid_t pid) {
+  char path[64];
+  long long bytes = 0;
+  snprintf(path, sizeof path, "/proc/%d/io", pid);
+  FILE *f = fopen(path, "r");
+  if (f && fscanf(f, "rchar: %lld", &bytes) != 1) bytes = 0;
+  if (f) fclose(f);
+  return bytes;
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) return 2;
   double start = now();
@@ -65,16 +77,20 @@ int main(int argc, char **argv) {
   int status;
   struct rusage use;
   for (;;) {
-    pid_t done = wait4(pid, &status, WNOHANG, &use);
-    if (done == pid) break;
+    /* It stays to be looked at until it is waited for. */
+    siginfo_t ended = {0};
+    waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT);
+    if (ended.si_pid == pid) break;
     long rss = group_rss(pid);
     if (rss > peak) peak = rss;
     usleep(10000);
   }
   double wall = now() - start;
-  dprintf(3, "{\"wall\":%.4f,\"user\":%.4f,\"sys\":%.4f,\"rssTree\":%ld,\"rssOne\":%ld,\"code\":%d}\n", wall,
+  long long read = bytes_read(pid);
+  wait4(pid, &status, 0, &use);
+  dprintf(3, "{\"wall\":%.4f,\"user\":%.4f,\"sys\":%.4f,\"rssTree\":%ld,\"rssOne\":%ld,\"read\":%lld,\"code\":%d}\n", wall,
           (double)use.ru_utime.tv_sec + (double)use.ru_utime.tv_usec / 1e6,
-          (double)use.ru_stime.tv_sec + (double)use.ru_stime.tv_usec / 1e6, peak, use.ru_maxrss,
+          (double)use.ru_stime.tv_sec + (double)use.ru_stime.tv_usec / 1e6, peak, use.ru_maxrss, read,
           WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
   return 0;
 }

@@ -89,17 +89,30 @@ static void saw(struct watch *w) {
   w->last = t;
 }
 
+/* MiB a second that a connection takes, from the environment's SINK_MIB_S; 0: all that comes. */
+static double pace = 0;
+
+/* Waits until `bytes` may have been taken since `start`. */
+static void keep_pace(double start, long long bytes) {
+  double due = start + (double)bytes / (pace * 1048576.0) - now();
+  if (pace > 0 && due > 0) usleep((useconds_t)(due * 1e6));
+}
+
 /* Takes `left` bytes of body off the connection. */
 static int discard(struct peer *p, long long left, struct watch *w) {
+  double start = now();
+  long long taken = 0;
   size_t here = (long long)p->have < left ? p->have : (size_t)left;
   eat(p, here);
   left -= (long long)here;
   if (here > 0) saw(w);
   while (left > 0) {
-    ssize_t n = throw_away(p, left > (1 << 20) ? (1 << 20) : (size_t)left);
+    size_t most = pace > 0 ? 65536 : 1 << 20;
+    ssize_t n = throw_away(p, left > (long long)most ? most : (size_t)left);
     if (n <= 0) return 0;
     left -= n;
     saw(w);
+    if (pace > 0) keep_pace(start, taken += n);
   }
   return 1;
 }
@@ -181,6 +194,7 @@ static void *peer_main(void *arg) {
 
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
+  if (getenv("SINK_MIB_S")) pace = atof(getenv("SINK_MIB_S"));
 #ifdef TLS
   context = SSL_CTX_new(TLS_server_method());
   if (argc < 3 || SSL_CTX_use_certificate_chain_file(context, argv[2]) != 1 ||

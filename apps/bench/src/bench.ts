@@ -78,7 +78,10 @@ export const ratio = (
 
 const cpu = (figures: Figures) => figures.user + figures.sys
 
-/** Rows side by side: medians, and each row's speed and CPU time compared with the first row's. */
+/**
+ * Rows side by side: medians, and each row's speed and CPU time compared with the first row's. Gives the figures of each
+ * round.
+ */
 export const compare = async (bench: Bench, title: string, rows: ReadonlyArray<Row>, gib = bench.gib) => {
   const all = await runInTurns(bench, rows)
   bench.say(
@@ -106,4 +109,5 @@ export const compare = async (bench: Bench, title: string, rows: ReadonlyArray<R
         .trim()
     })
   )
+  return all
 }

@@ -13,6 +13,7 @@ import { rolldown } from "rolldown"
 import type { Bench } from "./bench.ts"
 import { compile } from "./measure.ts"
 import { digests } from "./sections/digests.ts"
+import { fanOut } from "./sections/fanOut.ts"
 import { limits } from "./sections/limits.ts"
 import { memory } from "./sections/memory.ts"
 import { real } from "./sections/real.ts"
@@ -21,7 +22,7 @@ import { s3 } from "./sections/s3.ts"
 import { small, start } from "./sections/small.ts"
 import * as Sink from "./sink.ts"
 
-const sections = { sending, tls, digests, real, memory, limits, small, start, s3 }
+const sections = { sending, tls, digests, real, memory, limits, small, start, s3, "fan-out": fanOut }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

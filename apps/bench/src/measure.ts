@@ -12,6 +12,8 @@ export interface Figures {
   /** KiB. */
   readonly rssTree: number
   readonly rssOne: number
+  /** Bytes, of files, pipes and sockets. */
+  readonly read: number
   readonly code: number
 }
 
