@@ -28,6 +28,8 @@ import * as Owner from "./internal/uploadOwner.ts"
 import * as Record from "./internal/uploadRecord.ts"
 
 const suffix = ".upload"
+/** Of notes that are being written, and do not count before they have their name. */
+const newSuffix = `${suffix}.new`
 
 /** Uploads of the same source to the same place have the same beginning of their name. */
 const stem = ({ destination, source }: Key): string =>
@@ -73,10 +75,26 @@ export const make = (options: { readonly folder: string }): UploadJournalService
         new UploadJournalError({ message: `cannot ${what} in '${folder}': ${describeFault(cause)}`, cause })
     })
 
+  /** Puts notes in place whose writer ended before it could, and removes them where they say nothing. */
+  const adopt = async (name: string): Promise<string | undefined> => {
+    const path = join(folder, name)
+    const owner = name.slice(name.indexOf(".") + 1, -newSuffix.length)
+    const read = await whenThere(async () => ({ stats: await stat(path), content: await readFile(path, "utf8") }))
+    if (read === undefined || Owner.lives(owner, read.stats.mtimeMs)) return undefined
+    const place = `${name.slice(0, -newSuffix.length)}${suffix}`
+    const whole = Record.read(read.content)?.noted.token !== undefined
+    const taken = (await whenThere(() => stat(join(folder, place)))) !== undefined
+    if (!whole || taken) await whenThere(() => unlink(path))
+    else if ((await whenThere(async () => (await rename(path, join(folder, place)), true))) === true) return place
+    return undefined
+  }
+
   const find = async (prefix: string): Promise<ReadonlyArray<Found>> => {
     const found: Array<Found> = []
-    for (const name of await names()) {
-      if (!name.startsWith(prefix) || !name.endsWith(suffix)) continue
+    for (const given of await names()) {
+      if (!given.startsWith(prefix)) continue
+      const name = given.endsWith(newSuffix) ? await adopt(given) : given
+      if (name?.endsWith(suffix) !== true) continue
       const path = join(folder, name)
       const owner = name.slice(name.indexOf(".") + 1, -suffix.length)
       const read = await whenThere(async () => ({ stats: await stat(path), content: await readFile(path, "utf8") }))
@@ -165,7 +183,7 @@ class Notes {
   async begin(token: string, earlier: Noted | undefined): Promise<void> {
     await this.#close()
     const noted: Noted = earlier ?? { token, startedAt: Date.now(), partBytes: undefined, parts: [], state: undefined }
-    const path = `${this.#path}.new`
+    const path = this.#path.slice(0, -suffix.length) + newSuffix
     const file = await openFile(path, "w", 0o600)
     try {
       await file.writeFile(Record.linesOf({ ...this.#header, startedAt: noted.startedAt }, { ...noted, token }))

@@ -12,6 +12,7 @@ import * as Scope from "effect/Scope"
 import type { Receipt } from "@headrace/core/Receipt"
 import type { Key } from "@headrace/core/UploadJournal"
 import * as FileUploadJournal from "@headrace/node/FileUploadJournal"
+import * as Owner from "../src/internal/uploadOwner.ts"
 import * as PartsFolder from "./support/PartsFolder.ts"
 
 const folders: Array<string> = []
@@ -41,6 +42,9 @@ const noted = (folder: string, of: Key = key) =>
       yield* entry.taken(part(2), state)
     })
   )
+
+/** How this machine is called in the names of notes. */
+const machine = Owner.mine().split("-")[0]!
 
 const earlierOf = (folder: string, of: Key = key) =>
   Effect.scoped(Effect.map(FileUploadJournal.make({ folder }).open(of, { fresh: false }), ({ earlier }) => earlier))
@@ -104,6 +108,32 @@ describe("notes of an upload", () => {
       }
       assert.strictEqual(lines.length, 6)
     })
+  )
+
+  it.live(
+    "that were written and not yet in place when their writer ended are put there, and what says nothing goes",
+    () =>
+      Effect.gen(function* () {
+        const folder = temporary()
+        yield* noted(folder)
+        const [file] = files(folder)
+        const whole = readFileSync(file!, "utf8")
+        // Of a process that is no more: its number is larger than any.
+        const ended = file!.replace(/\.free-.*$/, `.${machine}-4194305-1-x`)
+        writeFileSync(`${ended}.upload.new`, whole)
+        writeFileSync(`${ended}-torn.upload.new`, whole.slice(0, whole.indexOf("\n") + 5))
+        rmSync(file!)
+        assert.deepInclude(yield* earlierOf(folder), { token: "upload-1", parts: [part(1), part(2)] })
+        assert.strictEqual(files(folder).length, 1)
+        // Beside notes that are in place it is of no use; a writer that lives is let be.
+        const [now] = files(folder)
+        writeFileSync(`${now!}.new`, whole)
+        const writing = `${ended.replace(/4194305-1-x$/, "")}${process.pid}-0-x.upload.new`
+        writeFileSync(writing, whole)
+        yield* earlierOf(folder)
+        assert.strictEqual(files(folder).length, 2)
+        assert.include(files(folder), writing)
+      })
   )
 
   it.live("of a newer version are not read, and not touched", () =>
