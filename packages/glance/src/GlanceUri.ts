@@ -8,13 +8,13 @@ import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 
 /**
- * A URI that cannot be used: `InvalidUri` when it is wrong, `Unsupported` when it asks for what this version has not.
+ * A URI that is wrong.
  *
  * @since 0.1.0
  * @category errors
  */
 export class GlanceUriError extends Data.TaggedError("GlanceUriError")<{
-  readonly reason: "InvalidUri" | "Unsupported"
+  readonly reason: "InvalidUri"
   /** The URI as it may be shown. */
   readonly uri: string
   readonly message: string
@@ -41,7 +41,8 @@ export interface Destination {
   readonly id?: string
   readonly newId?: string
   readonly name?: string
-  readonly store?: string
+  /** Several in the order in which they are named: the bytes go to the first, the service brings them to the others. */
+  readonly store?: string | ReadonlyArray<string>
   readonly diskFormat?: string
   readonly containerFormat?: string
   readonly visibility?: Visibility
@@ -105,10 +106,10 @@ interface Parts {
 
 const scheme = /^glance:\/\//i
 
-class Bad extends Data.TaggedError("Bad")<{ readonly reason: "InvalidUri" | "Unsupported"; readonly why: string }> {}
+class Bad extends Data.TaggedError("Bad")<{ readonly why: string }> {}
 
 const bad = (why: string): never => {
-  throw new Bad({ reason: "InvalidUri", why })
+  throw new Bad({ why })
 }
 
 const decode = (text: string): string => {
@@ -174,20 +175,21 @@ const word = (key: string, value: string): string => (value === "" ? bad(`${key}
 const imageName = (value: string): string =>
   value.length > 255 ? bad("an image's name has at most 255 characters") : word("name", value)
 
+const repeatable: ReadonlySet<string> = new Set(["store", "tag"])
+
 const destination = (parts: Parts): Destination => {
   const given = new Set<string>()
   const options: Mutable<Destination> = { uri: parts.uri, cloud: parts.cloud }
   const tags: Array<string> = []
+  const stores: Array<string> = []
   const properties: Record<string, string> = {}
   for (const [key, value] of parts.pairs) {
-    if (key === "store" && given.has(key)) {
-      throw new Bad({ reason: "Unsupported", why: "several stores are not supported yet; give one" })
-    }
-    if (key !== "tag" && given.has(key)) return bad(`${key} is given twice`)
+    if (!repeatable.has(key) && given.has(key)) return bad(`${key} is given twice`)
     given.add(key)
     switch (key) {
       case "store":
-        options.store = word(key, value)
+        if (stores.includes(value)) bad(`the store "${value}" is named twice`)
+        stores.push(word(key, value))
         break
       case "disk_format":
         options.diskFormat = word(key, value)
@@ -232,6 +234,7 @@ const destination = (parts: Parts): Destination => {
       }
     }
   }
+  if (stores.length > 0) options.store = stores.length === 1 ? stores[0]! : stores
   if (tags.length > 0) options.tags = tags
   if (Object.keys(properties).length > 0) options.properties = properties
   if (parts.image === undefined) {
@@ -267,7 +270,7 @@ const parse = <A>(uri: string, read: (parts: Parts) => A): Result.Result<A, Glan
     return Result.succeed(read(split(uri)))
   } catch (error) {
     if (!(error instanceof Bad)) throw error
-    return Result.fail(new GlanceUriError({ reason: error.reason, uri: showWrong(uri), message: error.why }))
+    return Result.fail(new GlanceUriError({ reason: "InvalidUri", uri: showWrong(uri), message: error.why }))
   }
 }
 
