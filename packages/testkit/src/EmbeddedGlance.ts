@@ -89,6 +89,8 @@ export interface Options {
   readonly inspectFormats?: boolean
   /** Default `glance-direct` and `copy-image`. */
   readonly importMethods?: ReadonlyArray<ImportMethod>
+  /** A site whose policy `copy_image` is not for administrators alone. Default false. */
+  readonly membersMayCopy?: boolean
   /** How long each step of an import takes in ms. Default 10. */
   readonly importStepMs?: number
   /** What goes wrong, in order, one a request of the fault's kind. */
@@ -248,6 +250,7 @@ const makeSite = (options: Options, queue: FaultQueue, timers: ReturnType<typeof
     hashAlgo: options.hashAlgo ?? "sha512",
     inspectFormats: options.inspectFormats ?? true,
     importMethods: options.importMethods ?? ["glance-direct", "copy-image"],
+    membersMayCopy: options.membersMayCopy ?? false,
     importStepMs: options.importStepMs ?? 10,
     life: { killed: 0 },
     counters: { connections: 0, requests: 0, uploads: 0, bodyBytes: 0, storedBytes: 0 },

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import { assert, describe, it } from "vitest"
 import { noise, start, type TestSite, until } from "./site.ts"
 
@@ -38,7 +39,7 @@ describe("stage and import", () => {
     assert.isString(property(it, id, "os_glance_import_task"))
     assert.strictEqual((await importing(it, id, {})).status, 409)
     await until(() => it.status(id) === "importing")
-    assert.strictEqual(property(it, id, "os_glance_importing_to_stores"), "fast,cheap")
+    assert.strictEqual(property(it, id, "os_glance_importing_to_stores"), "cheap,fast")
     await until(() => it.status(id) === "active")
     await until(() => property(it, id, "os_glance_import_task") === undefined)
     assert.deepInclude(it.glance.images.get(id), { stores: ["fast", "cheap"], size: body.length })
@@ -67,6 +68,79 @@ describe("stage and import", () => {
     assert.deepStrictEqual(it.glance.images.get(id)?.stores, ["fast"])
     assert.strictEqual(property(it, id, "os_glance_failed_import"), "locked")
     assert.strictEqual((await tasks(it, id))[0]?.status, "success")
+  })
+
+  it("is queued again where no store takes it, and takes other data", async () => {
+    const it = await site()
+    const id = await staged(it)
+    await importing(it, id, { stores: ["locked"], all_stores_must_succeed: false })
+    await until(() => property(it, id, "os_glance_import_task") === undefined)
+    assert.deepInclude(it.glance.images.get(id), { status: "queued", size: null, checksum: null, stores: [] })
+    assert.strictEqual(property(it, id, "os_glance_failed_import"), "locked")
+    assert.deepInclude((await tasks(it, id))[0]!, { status: "failure", message: "Task failed due to Internal Error" })
+    const again = await it.call("PUT", `/v2/images/${id}/stage`, noise(500), { ...octets, ...member })
+    assert.strictEqual(again.status, 204)
+  })
+
+  it("is queued again where its format is wrong, and nothing of it is kept", async () => {
+    const it = await start({ auth: "fake", stores, release: "33" })
+    const id = await it.create({ disk_format: "qcow2" }, member)
+    await it.call("PUT", `/v2/images/${id}/stage`, noise(1000), { ...octets, ...member })
+    await importing(it, id, { stores: ["fast", "cheap"], all_stores_must_succeed: false })
+    await until(() => property(it, id, "os_glance_import_task") === undefined)
+    assert.deepInclude(it.glance.images.get(id), { status: "queued", size: null, checksum: null, stores: [] })
+    assert.strictEqual(property(it, id, "os_glance_failed_import"), "cheap,fast")
+  })
+
+  it("has bytes that a plugin changed, with their own digest", async () => {
+    const it = await site()
+    const body = noise(1000)
+    const id = await staged(it, body)
+    it.glance.faults.push({ type: "corrupt", on: "import", offset: 7 })
+    await importing(it, id, { stores: ["fast", "cheap"], all_stores_must_succeed: false })
+    await until(() => property(it, id, "os_glance_import_task") === undefined)
+    const stored = await it.glance.images.bytes(id, "cheap")
+    assert.strictEqual(stored?.[7], body[7]! ^ 0xff)
+    assert.strictEqual(it.glance.images.get(id)?.hashValue, createHash("sha512").update(stored!).digest("hex"))
+  })
+
+  it("is queued and in its own way where the project has no room for it", async () => {
+    const it = await start({ auth: "fake", stores, quota: { imageSizeTotal: 0 } })
+    const id = await staged(it, noise(2_000_000))
+    await importing(it, id, { stores: ["fast", "cheap"], all_stores_must_succeed: false })
+    await until(() => property(it, id, "os_glance_import_task") === undefined)
+    assert.strictEqual(it.status(id), "queued")
+    assert.include((await tasks(it, id))[0]?.message, "image_size_total")
+    const again = await it.call("PUT", `/v2/images/${id}/stage`, noise(500), { ...octets, ...member })
+    assert.deepStrictEqual([again.status, it.status(id)], [409, "queued"])
+    assert.include(again.body, "has data on staging")
+  })
+
+  it.each([
+    ["a lost answer", { type: "drop", at: "after", how: "reset", image: "active" }, "uploading", 1000],
+    ["a cut body", { type: "drop", at: { afterBytes: 500 }, how: "reset" }, "queued", null],
+    ["a body that never ends", { type: "drop", at: "after", how: "reset", image: "saving" }, "uploading", null]
+  ] as const)("knows %s of what is staged", async (_name, fault, status, size) => {
+    const it = await site()
+    const id = await it.create({}, member)
+    it.glance.faults.push({ ...fault, on: "stage" })
+    await it.call("PUT", `/v2/images/${id}/stage`, noise(1000), { ...octets, ...member }).catch(() => undefined)
+    await until(() => it.status(id) === status)
+    assert.deepInclude(it.glance.images.get(id), { status, size })
+  })
+
+  it("copies for whoever may change the image where the policy says so", async () => {
+    const it = await start({ auth: "fake", stores, membersMayCopy: true })
+    const id = await it.create({}, member)
+    await it.put(id, { body: noise(1000), headers: member })
+    const copy = { method: { name: "copy-image" }, stores: ["cheap"] }
+    assert.strictEqual((await importing(it, id, copy)).status, 202)
+    const other = { "X-Auth-Token": "bob:two:member" }
+    await it.call("PATCH", `/v2/images/${id}`, [{ op: "replace", path: "/visibility", value: "community" }], {
+      ...member,
+      "Content-Type": "application/openstack-images-v2.1-json-patch"
+    })
+    assert.strictEqual((await importing(it, id, copy, other)).status, 403)
   })
 
   it("copies to one more store, for administrators", async () => {

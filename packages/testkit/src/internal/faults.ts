@@ -13,7 +13,8 @@ import type { HeaderList } from "./httpHead.ts"
 export type Moment = "before" | "after" | { readonly afterBytes: number }
 
 /**
- * What the image is afterwards. A `saving` that ends says how long it lasts, and as what it ends.
+ * What the image is afterwards. A `saving` that ends says how long it lasts, and as what it ends. Of a `stage`, `saving`
+ * is `uploading`, and `active` that all is staged.
  *
  * @since 0.1.0
  * @category models
@@ -28,7 +29,8 @@ export type Aftermath =
   | { readonly status: "saving"; readonly forMs: number; readonly then: "active" | "queued" | "deleted" }
 
 /**
- * Which requests a fault is for. Default `upload`: `PUT …/file`. `import` is `POST …/import`, `tasks` is `GET …/tasks`.
+ * Which requests a fault is for. Default `upload`: `PUT …/file`. `stage` is `PUT …/stage`, `import` is
+ * `POST …/import`, `tasks` is `GET …/tasks`.
  *
  * @since 0.1.0
  * @category models
@@ -41,6 +43,7 @@ export type Operation =
   | "update"
   | "list"
   | "download"
+  | "stage"
   | "import"
   | "tasks"
   | "any"
@@ -48,7 +51,8 @@ export type Operation =
 /**
  * What becomes of an import behind its 202.
  *
- * - `fails`: its task fails before the first store, and the image goes on naming the stores it was for.
+ * - `fails`: its task fails before the first store, as in a plugin; the image goes on naming the stores it was for, and one
+ *   of staged data stays `importing`.
  * - `hangs`: its task is `processing` and the image locked, for ever, as after a service that was killed.
  * - `orphaned`: as `hangs`, but the task's record is gone; the next import takes the lock away.
  * - `lost`: neither task nor lock nor any trace of it is left.
@@ -107,7 +111,10 @@ export type Fault = Common &
         readonly bytesPerSecond: number
       }
     | {
-        /** One byte of what is stored, and so of what is digested, differs from what was sent. */
+        /**
+         * One byte of what is stored, and so of what is digested, differs from what was sent. `on: "import"`: from what
+         * was staged, as after a plugin that changes it.
+         */
         readonly type: "corrupt"
         readonly offset: number
       }

@@ -195,11 +195,12 @@ const routes: ReadonlyArray<Route> = [
   {
     path: new RegExp(`^/images/${id}/stage$`),
     methods: {
-      PUT: ({ args, context, exchange, site }) => {
+      PUT: ({ args, context, exchange, fault, site }) => {
         enforceMutating(context)
-        return stage(site, context, exchange, args[0]!)
+        return stage(site, context, exchange, args[0]!, fault)
       }
-    }
+    },
+    operations: { PUT: "stage" }
   },
   {
     path: new RegExp(`^/images/${id}/import$`),
@@ -207,14 +208,7 @@ const routes: ReadonlyArray<Route> = [
       POST: async ({ args, context, exchange, fault, site }) => {
         const body = parseJson(await exchange.body.readAll())
         enforceMutating(context)
-        return importImage(
-          site,
-          context,
-          exchange.head,
-          args[0]!,
-          body,
-          fault?.type === "import" ? fault.ends : undefined
-        )
+        return importImage(site, context, exchange.head, args[0]!, body, fault)
       }
     },
     operations: { POST: "import" }
@@ -263,7 +257,7 @@ const dispatch = async (site: Site, context: Context, exchange: Exchange, path: 
     const operation = route.operations?.[method] ?? "any"
     const fault = await site.nextFault(operation, exchange, match[1])
     const call: Call = { site, context, exchange, args: match.slice(1), fault }
-    if (operation === "upload" || fault === undefined) return handler(call)
+    if (operation === "upload" || operation === "stage" || fault === undefined) return handler(call)
     const struck = await strikeBefore(site, site.images.get(match[1]?.toLowerCase() ?? ""), fault)
     if (struck !== undefined) return struck
     const answer = await handler(call)

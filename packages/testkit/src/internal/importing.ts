@@ -3,16 +3,17 @@
  * properties.
  */
 import { randomUUID } from "node:crypto"
-import { copyData, Digests, type StoredData } from "./data.ts"
+import { allBytes, copyData, Digests, openSink, type StoredData } from "./data.ts"
 import { HttpFailure } from "./errorPage.ts"
-import type { ImportEnd } from "./faults.ts"
+import type { Fault, ImportEnd } from "./faults.ts"
 import type { Head } from "./httpHead.ts"
 import type { Answer } from "./httpServer.ts"
 import type { Context } from "./identity.ts"
-import { become, type Image } from "./image.ts"
+import { become, type Image, restore } from "./image.ts"
 import { Inspector } from "./inspect.ts"
 import { enforce } from "./policy.ts"
 import { findImage, showImage, type Site, type Task } from "./site.ts"
+import { stagingStore } from "./stores.ts"
 
 export const importInfo = (site: Site): Record<string, unknown> => ({
   "import-methods": { description: "Import methods available.", type: "array", value: site.importMethods }
@@ -110,7 +111,7 @@ const check = (site: Site, context: Context, image: Image, asked: Asked): Readon
   }
   if (image.containerFormat === null) throw conflict("'container_format' needs to be set before import")
   if (image.diskFormat === null) throw conflict("'disk_format' needs to be set before import")
-  enforce(context, asked.method === "copy-image" ? "copy_image" : "modify_image", image)
+  enforce(context, asked.method === "copy-image" && !site.membersMayCopy ? "copy_image" : "modify_image", image)
   const lock = image.properties.get("os_glance_import_task")
   if (lock !== undefined) {
     // a lock whose task is no more holds nobody
@@ -134,9 +135,16 @@ const check = (site: Site, context: Context, image: Image, asked: Asked): Readon
   return stores.filter((store) => !has(store))
 }
 
+/** The real service keeps such lists in the order of the alphabet. */
 const append = (image: Image, name: string, store: string): void => {
-  const before = image.properties.get(name) ?? ""
-  image.properties.set(name, before === "" ? store : `${before},${store}`)
+  const all = new Set([...(image.properties.get(name) ?? "").split(","), store])
+  image.properties.set(
+    name,
+    [...all]
+      .filter((other) => other !== "")
+      .toSorted()
+      .join(",")
+  )
 }
 
 const drop = (image: Image, name: string, store: string): void => {
@@ -144,23 +152,42 @@ const drop = (image: Image, name: string, store: string): void => {
   image.properties.set(name, left.join(","))
 }
 
+interface Seen {
+  readonly digests: { readonly checksum: string; readonly value: string } | undefined
+  readonly inspector: Inspector | undefined
+}
+
 /** Reads what was staged once, for its digests and its format. */
-const look = async (site: Site, image: Image, data: StoredData): Promise<Inspector | undefined> => {
+const look = async (site: Site, image: Image, data: StoredData): Promise<Seen> => {
   const inspector = site.inspectFormats && image.containerFormat === "bare" ? new Inspector() : undefined
-  const sums = site.hash && image.checksum === null ? new Digests(site.hashAlgo) : undefined
-  if (data.readable) {
-    for await (const piece of data.read(0, data.size)) {
-      sums?.update(piece)
-      inspector?.update(piece)
-    }
+  const sums = site.hash ? new Digests(site.hashAlgo) : undefined
+  if (!data.readable) return { digests: sums?.finish(), inspector: undefined }
+  for await (const piece of data.read(0, data.size)) {
+    sums?.update(piece)
+    inspector?.update(piece)
   }
-  const digests = sums?.finish()
-  if (digests !== undefined) {
-    image.checksum = digests.checksum
-    image.hashAlgo = site.hashAlgo
-    image.hashValue = digests.value
-  }
-  return data.readable ? inspector : undefined
+  return { digests: sums?.finish(), inspector }
+}
+
+/** What a plugin makes of the staged bytes that changes them, as conversion does. */
+const changed = async (site: Site, image: Image, data: StoredData, offset: number): Promise<StoredData> => {
+  const bytes = await allBytes(data)
+  bytes[offset] = bytes[offset]! ^ 0xff
+  data.remove()
+  const sink = openSink(site.data, stagingStore, image.id)
+  await sink.write(bytes)
+  return sink.finish(true)
+}
+
+/** Takes back what one import has brought, as the real service's flow does. */
+const takeBack = (image: Image, stores: ReadonlyArray<string>): void => {
+  for (const { data, store } of image.locations) if (stores.includes(store)) data.remove()
+  image.locations = image.locations.filter(({ store }) => !stores.includes(store))
+  if (image.locations.length > 0) return
+  image.checksum = null
+  image.hashAlgo = null
+  image.hashValue = null
+  image.size = null
 }
 
 /** What an import leaves behind that comes to nothing. */
@@ -185,69 +212,96 @@ const run = async (
   task: Task,
   asked: Asked,
   stores: ReadonlyArray<string>,
-  ends: ImportEnd | undefined
+  fault: Fault | undefined
 ) => {
-  const staged = site.staged.get(image.id) ?? image.locations[0]?.data
+  const copies = asked.method === "copy-image"
+  let staged = copies ? image.locations[0]?.data : site.staged.get(image.id)
   const end = (status: "success" | "failure", message: string) => {
     task.status = status
     task.message = message
     task.updatedAt = Date.now()
     image.properties.delete("os_glance_import_task")
   }
-  if (staged === undefined) return end("failure", "Task failed due to Internal Error")
+  const fail = () => end("failure", "Task failed due to Internal Error")
+  const isGone = () => image.status === "deleted"
+  if (staged === undefined) return fail()
   task.status = "processing"
   await site.sleep(site.importStepMs)
-  if (asked.method !== "copy-image") become(image, "importing")
-  image.properties.set("os_glance_importing_to_stores", stores.join(","))
+  if (isGone()) return fail()
+  if (!copies) become(image, "importing")
+  for (const store of stores) append(image, "os_glance_importing_to_stores", store)
   for (const store of stores) drop(image, "os_glance_failed_import", store)
-  if (asked.method === "copy-image") {
-    // all data goes through the staging area once more
-    try {
+  try {
+    if (copies) {
+      // all data goes through the staging area once more
       site.quota.enforceStageTotal(task.owner, staged.size)
       site.quota.enforceCountUploading(task.owner)
-    } catch (error) {
-      image.properties.set("os_glance_importing_to_stores", "")
-      return end("failure", error instanceof Error ? error.message : "")
-    }
+    } else site.quota.enforceSizeTotal(task.owner, staged.size)
+  } catch (error) {
+    // what is staged stays there, in the way of what is staged next
+    image.properties.set("os_glance_importing_to_stores", "")
+    restore(image)
+    return end("failure", error instanceof Error ? error.message : "")
   }
-  if (ends !== undefined) {
+  if (fault?.type === "import") {
     await site.sleep(site.importStepMs)
-    return comeToNothing(site, image, task, ends)
+    return comeToNothing(site, image, task, fault.ends)
   }
-  const inspector = await look(site, image, staged)
+  if (fault?.type === "corrupt" && !copies && staged.readable) {
+    staged = await changed(site, image, staged, fault.offset)
+    site.staged.set(image.id, staged)
+  }
+  const { digests, inspector } = await look(site, image, staged)
+  const verdict = copies ? undefined : inspector?.verdict(image.diskFormat!)
+  const refused = verdict?.ok === false && site.release === "33"
   for (const id of stores) {
     await site.sleep(site.importStepMs)
-    if (image.status === "deleted") return end("failure", "Task failed due to Internal Error")
+    // what a store has got by now of an image that was deleted meanwhile stays there, known to nobody
+    if (isGone()) return fail()
     const store = site.stores.get(id)!
     const broken =
       store.readOnly === true ||
       store.unwritable === true ||
       store.missing === true ||
       (store.fullAfterBytes !== undefined && staged.size > store.fullAfterBytes)
+    if ((broken || refused) && asked.mustSucceed) {
+      // the real service leaves the image importing, for ever
+      takeBack(image, stores)
+      for (const other of stores) drop(image, "os_glance_importing_to_stores", other)
+      append(image, "os_glance_failed_import", id)
+      return fail()
+    }
     drop(image, "os_glance_importing_to_stores", id)
     if (broken) {
       append(image, "os_glance_failed_import", id)
-      // with all_stores_must_succeed the real service leaves the image importing, for ever
-      if (asked.mustSucceed) return end("failure", "Task failed due to Internal Error")
       continue
     }
     image.locations.push({ store: id, data: await copyData(staged, site.data, id, image.id) })
     image.size = staged.size
+    if (digests !== undefined && image.checksum === null) {
+      image.checksum = digests.checksum
+      image.hashAlgo = site.hashAlgo
+      image.hashValue = digests.value
+    }
     task.message = `Copied ${Math.floor(staged.size / 1024 / 1024)} MiB`
     task.updatedAt = Date.now()
-    const verdict = asked.method === "copy-image" ? undefined : inspector?.verdict(image.diskFormat!)
-    if (verdict?.ok === true) image.virtualSize = verdict.virtualSize
-    else if (verdict?.ok === false && site.release === "33") {
-      // as for an upload, the data and its digests stay, and the image is of no use any more
-      append(image, "os_glance_failed_import", id)
-      return end("failure", "Task failed due to Internal Error")
-    }
-    if (!asked.mustSucceed && image.status === "importing") become(image, "active")
+    // it is in the store before anybody looks at its format
+    if (refused) append(image, "os_glance_failed_import", id)
+    else if (verdict?.ok === true) image.virtualSize = verdict.virtualSize
+    if (!refused && !asked.mustSucceed && image.status === "importing") become(image, "active")
   }
   await site.sleep(site.importStepMs)
-  if (image.status === "importing" && image.locations.length > 0) become(image, "active")
-  site.staged.get(image.id)?.remove()
-  site.staged.delete(image.id)
+  if (!copies) {
+    staged.remove()
+    site.staged.delete(image.id)
+    if (image.status === "importing" && asked.mustSucceed) become(image, "active")
+    if (image.status === "importing") {
+      become(image, "queued")
+      await site.sleep(site.importStepMs)
+      takeBack(image, stores)
+      return fail()
+    }
+  }
   end("success", `Copied ${Math.floor(staged.size / 1024 / 1024)} MiB`)
 }
 
@@ -258,8 +312,8 @@ export const importImage = (
   head: Head,
   id: string,
   body: unknown,
-  /** What becomes of it, where it is to come to nothing. */
-  ends?: ImportEnd
+  /** What becomes of it, where that is not what it should. */
+  fault?: Fault
 ): Answer => {
   const asked = parse(site, head, body)
   site.quota.enforceSizeTotal(context.projectId, 0)
@@ -294,7 +348,7 @@ export const importImage = (
   if (context.projectId === null) throw new HttpFailure(500)
   site.tasks.set(task.id, task)
   site.later(0, () => {
-    run(site, image, task, asked, stores, ends).catch(() => {
+    run(site, image, task, asked, stores, fault).catch(() => {
       task.status = "failure"
       image.properties.delete("os_glance_import_task")
     })

@@ -67,6 +67,8 @@ export interface Site {
   readonly hashAlgo: string
   readonly inspectFormats: boolean
   readonly importMethods: ReadonlyArray<ImportMethod>
+  /** Whether the policy `copy_image` lets those copy that may change the image. */
+  readonly membersMayCopy: boolean
   /** How long each step of an import takes in ms. */
   readonly importStepMs: number
   /** The fault for this request, if one waits for its kind. */

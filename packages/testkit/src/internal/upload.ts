@@ -252,8 +252,41 @@ export const upload = async (
   return noContent
 }
 
+/** Keeps what was staged for the import. */
+const keepStaged = async (site: Site, image: Image, { sink, size }: Received): Promise<void> => {
+  site.staged.set(image.id, await sink.finish(true))
+  image.size = size
+}
+
+/** As `leave`, for the staging area: `saving` is `uploading` there, and `active` that all is staged. */
+const leaveStaged = async (
+  site: Site,
+  image: Image,
+  aftermath: Aftermath,
+  received: Received | undefined
+): Promise<void> => {
+  const end = typeof aftermath === "string" ? aftermath : aftermath.then
+  if (end !== "active") await received?.sink.finish(false)
+  const settle = async () => {
+    if (image.status === "deleted") await received?.sink.finish(false)
+    else if (end === "active" && received !== undefined) await keepStaged(site, image, received)
+    else if (end === "queued") restore(image)
+    else if (end === "deleted") force(image, "deleted")
+  }
+  if (typeof aftermath === "string") await settle()
+  else site.later(aftermath.forMs, () => void settle())
+}
+
 /** `PUT …/stage`: the bytes wait in the staging area for an import. */
-export const stage = async (site: Site, context: Context, exchange: Exchange, id: string): Promise<Answer> => {
+export const stage = async (
+  site: Site,
+  context: Context,
+  exchange: Exchange,
+  id: string,
+  fault: Fault | undefined
+): Promise<Answer | Hangup> => {
+  const struck = await strikeBefore(site, site.images.get(id), fault)
+  if (struck !== undefined) return struck
   if (!site.importMethods.includes("glance-direct")) {
     throw new HttpFailure(404, "'glance-direct' method is not available at this site.")
   }
@@ -263,9 +296,11 @@ export const stage = async (site: Site, context: Context, exchange: Exchange, id
   const image = findImage(site, context, id)
   enforce(context, "modify_image", image)
   become(image, "uploading")
+  const { killed } = site.life
   try {
     site.quota.enforceCountUploading(context.projectId)
-    const { sink, size } = await receive(
+    if (site.staged.has(image.id)) throw new HttpFailure(409, `The image ${image.id} has data on staging`)
+    const received = await receive(
       { ...site, hash: false, inspectFormats: false },
       {
         image,
@@ -274,14 +309,16 @@ export const stage = async (site: Site, context: Context, exchange: Exchange, id
         expected,
         remaining: undefined,
         hashAlgo: site.hashAlgo,
-        fault: undefined
+        fault
       }
-    )
-    site.staged.get(id)?.remove()
-    site.staged.set(id, await sink.finish(true))
-    image.size = size
+    ).catch(async (error: unknown) => {
+      if (error instanceof Struck) await leaveStaged(site, image, error.fault.image ?? "queued", error.received)
+      throw error
+    })
+    await keepStaged(site, image, received)
   } catch (error) {
-    restore(image)
+    if (error instanceof Struck) return struckAnswer(error.fault)
+    if (killed === site.life.killed) restore(image)
     throw error
   }
   return noContent
