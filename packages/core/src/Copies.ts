@@ -76,6 +76,11 @@ export interface Copying {
   readonly request: (places: ReadonlyArray<string>) => Effect.Effect<void, StoreError>
   /** Looks at the object and at its copies. */
   readonly look: (places: ReadonlyArray<string>) => Effect.Effect<CopyLook, StoreError>
+  /**
+   * Whether the object stands although `checkPlace` fails for it: a service that brings it to all places in one go may
+   * fail for the first alone. It is kept then, and each place has the verdict that is true of it. Absent: it never does.
+   */
+  readonly elsewhere?: (object: StoredObject) => boolean
   /** What should be known of a copy that was asked to be read back (`verify: "destination"`) and cannot be. */
   readonly unreadable: string
 }

@@ -45,6 +45,8 @@ interface Service {
   readonly deletedAfter?: number
   readonly digests?: Readonly<Record<string, string>>
   readonly plans?: Plan
+  /** Whether the object stands where it is not at its own place. */
+  readonly elsewhere?: boolean
 }
 
 const places = ["b", "c"]
@@ -99,7 +101,12 @@ const copying = (service: Service, script = Script.make({})) => {
     open: (content) =>
       Effect.map(script.store.open(content), (session) => ({
         ...session,
-        copying: { request, look: () => look, unreadable: "a copy cannot be read back" }
+        copying: {
+          request,
+          look: () => look,
+          unreadable: "a copy cannot be read back",
+          ...(service.elsewhere === undefined ? undefined : { elsewhere: () => service.elsewhere! })
+        }
       }))
   }
   return { store, asked, log: script.log }
@@ -327,6 +334,26 @@ describe("copies that the service makes", () => {
       assert.deepStrictEqual([ends[1]?.error?.left, made.asked.length], ["none", 0])
       const empty = yield* run(copying({ requests: [] }), { source: Source.fromBytes(new Uint8Array()) })
       assert.deepStrictEqual(reasons(empty.ends), ["SourceTooShort", "SourceTooShort", "SourceTooShort"])
+    })
+  )
+
+  it.live("of an object that stands at theirs alone are proven, and nothing is deleted", () =>
+    Effect.gen(function* () {
+      const script = Script.make({ place: "ignored" })
+      const made = copying({ requests: [], before: both, elsewhere: true }, script)
+      const { ends, exit } = yield* run(made)
+      assert.isTrue(Exit.isFailure(exit))
+      assert.deepStrictEqual(reasons(ends), ["StoreIgnored", "verified", "verified"])
+      assert.deepStrictEqual(ends[1]?.proof?.compared, ["sha512"])
+      assert.deepStrictEqual([ends[0]?.error?.left, script.log.deleted], ["stored object new-1", []])
+      assert.isTrue(script.log.sealed)
+      for (const elsewhere of [false, undefined]) {
+        const nowhere = Script.make({ place: "ignored" })
+        const service = { requests: [], before: both, ...(elsewhere === undefined ? undefined : { elsewhere }) }
+        const outcome = yield* run(copying(service, nowhere))
+        assert.deepStrictEqual(reasons(outcome.ends), ["StoreIgnored", "StoreIgnored", "StoreIgnored"])
+        assert.deepStrictEqual([outcome.ends[0]?.error?.left, nowhere.log.deleted], ["none", ["new-1"]])
+      }
     })
   )
 

@@ -50,9 +50,10 @@ export const follow = (
     const now = yield* Clock.currentTimeMillis
     for (const follower of end.copies) follower.startedAt = now
     const { content, session } = end.state
-    if (verdict._tag === "Good" && session?.copying !== undefined && content !== undefined) {
+    const proof = verdict._tag === "Good" ? verdict.proof : verdict.elsewhere
+    if (proof !== undefined && session?.copying !== undefined && content !== undefined) {
       const { copying, left } = session
-      return yield* run({ ...options, copying, left, followers: end.copies, content, proof: verdict.proof })
+      return yield* run({ ...options, copying, left, followers: end.copies, content, proof })
     }
     const instead: Verdict =
       verdict._tag === "Bad"

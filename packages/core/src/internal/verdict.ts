@@ -25,6 +25,8 @@ export type Verdict =
       readonly problem: Problem.Problem
       readonly left: Left
       readonly object: StoredObject | undefined
+      /** Of an object that is not at its own place, and stands at others. */
+      readonly elsewhere?: NonNullable<Receipt.Destination["proof"]>
     }
 
 /** Compares a stored object with what was sent, and seals it when it is proven. */
@@ -48,7 +50,11 @@ export const reach = <RS>(input: {
     if (same._tag === "DigestDiffers") return yield* bad(Problem.make("DigestMismatch", same.message), false, object)
     const rest = yield* Effect.exit(
       Effect.gen(function* () {
-        yield* session.checkPlace(object)
+        const misplaced = yield* Effect.match(session.checkPlace(object), {
+          onSuccess: () => undefined,
+          onFailure: (error) => error
+        })
+        if (misplaced !== undefined && session.copying?.elsewhere?.(object) !== true) return yield* misplaced
         if (level === "source") {
           yield* Verify.source(input.source, input.info, content)
         }
@@ -57,18 +63,19 @@ export const reach = <RS>(input: {
             ? yield* Verify.destination(session, content, input.uri)
             : ([] as ReadonlyArray<Algorithm>)
         yield* session.seal
-        return readBack
+        return { misplaced, readBack }
       })
     )
     if (Exit.isFailure(rest)) {
       if (Exit.hasInterrupts(rest)) return yield* Effect.interrupt
       return yield* bad(Problem.fromCause(rest.cause), false, object)
     }
-    const compared = [...new Set([...(same._tag === "Equal" ? same.compared : []), ...rest.value])]
-    return {
-      _tag: "Good",
-      status: compared.length > 0 ? "verified" : "stored",
-      object,
-      proof: { level, compared, computedBy: computedBy(input.hasher, content.digests) }
+    const { misplaced, readBack } = rest.value
+    const compared = [...new Set([...(same._tag === "Equal" ? same.compared : []), ...readBack])]
+    const proof = { level, compared, computedBy: computedBy(input.hasher, content.digests) }
+    if (misplaced === undefined) {
+      return { _tag: "Good", status: compared.length > 0 ? "verified" : "stored", object, proof }
     }
+    const verdict = yield* bad(Problem.fromError(misplaced), true, object)
+    return verdict._tag === "Bad" ? { ...verdict, elsewhere: proof } : verdict
   })
