@@ -18,12 +18,12 @@ import * as Result from "effect/Result"
 import * as GlanceAccess from "./GlanceAccess.ts"
 import * as GlanceUri from "./GlanceUri.ts"
 import * as Api from "./internal/api.ts"
-import * as Copying from "./internal/copying.ts"
 import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Places from "./internal/places.ts"
 import * as Preflight from "./internal/preflight.ts"
 import * as Session from "./internal/session.ts"
 import * as Site from "./internal/site.ts"
+import * as Ways from "./internal/ways.ts"
 
 /**
  * What an image is to be.
@@ -38,8 +38,9 @@ export interface ImageOptions {
   readonly newId?: string | undefined
   readonly name?: string | undefined
   /**
-   * The store within the service that the data is to go to. Several: the bytes are sent once, to the first; when the
-   * image is proven, the service itself copies it to the others (`copy-image`), and each has a verdict of its own.
+   * The store within the service that the data is to go to. Several: the bytes are sent once, and each store has a
+   * verdict of its own. They go to the first, and when the image is proven, the service itself copies it to the others
+   * (`copy-image`). Where that is not allowed they are staged, and the service imports them into all (`glance-direct`).
    */
   readonly store?: string | ReadonlyArray<string> | undefined
   /** `disk_format`. Unless given: what the image or the source says, else what the first bytes are. */
@@ -107,6 +108,10 @@ export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transpo
   const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
     Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri, options.id))
 
+  /** How the image comes to its stores; one that goes to a single store is sent there. */
+  const wayOf = (site: Site.Site): Effect.Effect<Ways.Way, Fault.Fault> =>
+    wanted.copyTo.length === 0 ? Effect.succeed({ _tag: "Copy" }) : Ways.choose(site)
+
   const open = (content: Content) =>
     asStoreError(
       Effect.gen(function* () {
@@ -114,7 +119,8 @@ export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transpo
         const { api, site } = yield* signIn(options)
         const digests = wantedOf(yield* site.hash)
         const cloud = GlanceAccess.nameOf(options)
-        return Session.make(api, site, { uri, cloud, image: wanted, content, wanted: digests })
+        const way = yield* wayOf(site)
+        return Session.make(api, site, { uri, cloud, image: wanted, content, wanted: digests, way })
       })
     )
 
@@ -124,10 +130,14 @@ export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transpo
         yield* Places.check(options)
         const { api, site } = yield* signIn(options)
         yield* site.hash
-        const ready = yield* Preflight.run(api, site, wanted, content)
+        const staged = (yield* wayOf(site))._tag === "Import"
+        const ready = yield* Preflight.run(api, site, wanted, content, staged)
         yield* Preflight.checkNames(api, wanted)
         const as = `${ready.diskFormat} in ${ready.containerFormat}`
-        const where = wanted.store === undefined ? "" : `, store ${wanted.store}`
+        const imported = staged
+          ? `, staged and imported into the stores ${[wanted.store, ...wanted.copyTo].join(", ")}`
+          : ""
+        const where = staged || wanted.store === undefined ? imported : `, store ${wanted.store}`
         const notes = ready.notes.map((note) => `; ${note}`).join("")
         return ready.given === undefined
           ? {
@@ -156,8 +166,15 @@ export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transpo
       yield* Places.check(options)
       const { site } = yield* signIn(options)
       yield* Preflight.checkStore(site, place)
-      yield* Copying.checkOffered(site)
-      return { action: "create", why: `the service copies the image there from the store ${wanted.store}` } as const
+      const way = yield* wayOf(site)
+      if (way._tag === "Neither") return yield* way.fault
+      return {
+        action: "create",
+        why:
+          way._tag === "Import"
+            ? `the service imports the image there from what is staged: ${way.why}`
+            : `the service copies the image there from the store ${wanted.store}`
+      } as const
     })
     const plan = Effect.mapError(planned, (fault) => Fault.toStoreError(fault, placeUri, options.id))
     return { uri: placeUri, place, plan }

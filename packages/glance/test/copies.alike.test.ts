@@ -18,7 +18,7 @@ const sha512 = createHash("sha512").update(bytes).digest("hex")
 const admin = "root:p-admin:admin"
 const member = "alice:p-alice:member"
 
-/** With the stores `fast`, `cheap` and `broken`, which takes nothing. */
+/** With the stores `fast` and `cheap`, and `broken` and `shut`, which take nothing. */
 interface Site {
   readonly url: string
   /** Where a store has its files, where it has some. */
@@ -100,12 +100,49 @@ const declare = (open: () => Promise<Site>, files: boolean): void => {
     assert.deepInclude(await record(id), { stores: "fast,cheap", os_glance_failed_import: "broken" })
   })
 
-  it("a member, who may not", async () => {
+  it("a member, who may not copy", async () => {
     const { receipt } = await send(["fast", "cheap"], member)
-    const [first, second] = receipt.destinations
-    assert.strictEqual(first?.status, "verified")
-    assert.deepStrictEqual([second?.error?.reason, second?.error?.status, second?.attempts], ["Forbidden", 403, 1])
-    assert.include(second?.error?.message, "copy_image")
+    assert.deepStrictEqual(
+      receipt.destinations.map(({ attempts, bytesSent, error, object, status }) => [
+        error?.message ?? status,
+        object?.digests.sha512,
+        attempts,
+        bytesSent
+      ]),
+      [
+        ["verified", sha512, 1, bytes.length],
+        ["verified", sha512, 0, 0]
+      ]
+    )
+    assert.include(receipt.destinations[0]?.notes?.join(), "this account may not have images copied")
+    assert.deepInclude(await record(receipt.destinations[0]!.object!.id), { stores: "fast,cheap", status: "active" })
+  })
+
+  it("a member's, of which the first or the second takes nothing", async () => {
+    const second = await send(["fast", "broken", "cheap"], member, 1)
+    assert.deepStrictEqual(
+      second.receipt.destinations.map(({ error, status }) => error?.reason ?? status),
+      ["verified", "Unavailable", "verified"]
+    )
+    assert.include(second.receipt.destinations[1]?.error?.message, "copy_image")
+    const first = await send(["broken", "cheap"], member, 1)
+    const [broken, cheap] = first.receipt.destinations
+    assert.deepStrictEqual([broken?.error?.reason, cheap?.status], ["Unavailable", "verified"])
+    const { id } = cheap!.object!
+    assert.strictEqual(broken?.error?.left, `active image ${id}`)
+    assert.deepInclude(await record(id), { stores: "cheap", status: "active" })
+  })
+
+  it("a member's that no store takes: tried twice, and nothing is left", async () => {
+    const { receipt } = await send(["broken", "shut"], member, 1)
+    assert.deepStrictEqual(
+      receipt.destinations.map(({ error }) => [error?.reason, error?.left]),
+      [
+        ["Unavailable", "none"],
+        ["Unavailable", "none"]
+      ]
+    )
+    assert.strictEqual(receipt.destinations[0]?.attempts, 2)
   })
 
   const unchanged = async () => {
@@ -236,7 +273,12 @@ for (const manner of ["eventlet", "uwsgi"] as const) {
         manner,
         auth: "fake",
         importStepMs: 50,
-        stores: [{ id: "fast", default: true }, { id: "cheap" }, { id: "broken", missing: true }]
+        stores: [
+          { id: "fast", default: true },
+          { id: "cheap" },
+          { id: "broken", missing: true },
+          { id: "shut", unwritable: true }
+        ]
       })
       return { url: glance.url, close: glance.close, refuses: glance.release === "33" }
     }, false)
@@ -245,8 +287,8 @@ for (const manner of ["eventlet", "uwsgi"] as const) {
 
 describe.skipIf(process.env["HEADRACE_TESTBED_GLANCE"] === undefined)("a real Glance 33 behind uWSGI", () => {
   declare(async () => {
-    const glance = await startGlance({ stores: ["fast", "cheap", "broken"] })
-    await rm(glance.storeDirectory("broken"), { recursive: true })
+    const glance = await startGlance({ stores: ["fast", "cheap", "broken", "shut"] })
+    for (const store of ["broken", "shut"]) await rm(glance.storeDirectory(store), { recursive: true })
     return { url: glance.url, close: glance.stop, directory: glance.storeDirectory, refuses: true }
   }, true)
 })

@@ -179,8 +179,8 @@ describe.each(["eventlet", "uwsgi"] as const)("an image in several stores, behin
     }
   )
 
-  it("is not copied for a member, who is told whom to ask", async () => {
-    const glance = await site()
+  it("is not copied for a member where nothing can be staged, who is told whom to ask", async () => {
+    const glance = await site({ importMethods: ["copy-image"] })
     const outcome = await send(glance, ["fast", "cheap"], { token: member })
     assert.deepStrictEqual(results(outcome), ["verified", "Forbidden"])
     const { attempts, error } = outcome.receipt.destinations[1]!
@@ -191,8 +191,8 @@ describe.each(["eventlet", "uwsgi"] as const)("an image in several stores, behin
     )
   })
 
-  it("is not copied where the service has no copy-image, which a plan says before", async () => {
-    const glance = await site({ importMethods: ["glance-direct"] })
+  it("is not copied where the service has no imports, which a plan says before", async () => {
+    const glance = await site({ importMethods: [] })
     const to = [
       GlanceStore.image({ endpoint: glance.url, token: Redacted.make(admin), name: "x", store: ["fast", "cheap"] })
     ]
@@ -207,7 +207,7 @@ describe.each(["eventlet", "uwsgi"] as const)("an image in several stores, behin
     const outcome = await send(glance, ["fast", "cheap"])
     assert.deepStrictEqual(results(outcome), ["verified", "Unsupported"])
     assert.deepStrictEqual([asked(glance), outcome.receipt.destinations[1]?.attempts], [0, 0])
-    assert.include(outcome.receipt.destinations[1]?.error?.message, "(its import methods: glance-direct)")
+    assert.include(outcome.receipt.destinations[1]?.error?.message, "(its import methods: none)")
   })
 
   it("waits for somebody else's import, and does not ask for what that has brought", async () => {

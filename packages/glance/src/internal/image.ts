@@ -16,6 +16,8 @@ export interface ImageRecord {
   readonly containerFormat: string | undefined
   /** Names of stores, joined by commas; absent where there is one store without a name. */
   readonly stores: string | undefined
+  readonly visibility: string | undefined
+  readonly createdAt: string | undefined
   readonly updatedAt: string | undefined
   /** The task that has the image locked for an import (`os_glance_import_task`), while there is one. */
   readonly importTask: string | undefined
@@ -51,6 +53,8 @@ export const decode = (json: unknown): ImageRecord | undefined => {
     diskFormat: string(json["disk_format"]),
     containerFormat: string(json["container_format"]),
     stores: string(json["stores"]),
+    visibility: string(json["visibility"]),
+    createdAt: string(json["created_at"]),
     updatedAt: string(json["updated_at"]),
     importTask: string(json["os_glance_import_task"]),
     importing: names(json["os_glance_importing_to_stores"]),

@@ -123,7 +123,25 @@ const declare = (
 
 const mib = 1024 * 1024
 
-const exceeded = (usage: Usage, size: number | undefined, making: boolean): Fault.Fault | undefined => {
+/** Whether an image is to be made, and whether its bytes are to be staged. */
+interface Purpose {
+  readonly making: boolean
+  readonly staged: boolean
+}
+
+const exceeded = (usage: Usage, size: number | undefined, { making, staged }: Purpose): Fault.Fault | undefined => {
+  const stage = usage["image_stage_total"]
+  if (staged && stage !== undefined && stage.limit >= 0) {
+    // As the service counts: what is begun of a MiB is free.
+    const needed = Math.floor((size ?? 0) / mib)
+    if (stage.usage + needed > stage.limit) {
+      return Fault.make(
+        "QuotaExceeded",
+        `the project may stage ${stage.limit} MiB (image_stage_total), ${stage.usage} MiB are used, ${needed} MiB more are needed`,
+        { retryable: stage.usage > 0 && needed <= stage.limit }
+      )
+    }
+  }
   const total = usage["image_size_total"]
   if (total !== undefined && total.limit >= 0) {
     const needed = size === undefined ? 0 : Math.ceil(size / mib)
@@ -153,22 +171,28 @@ const exceeded = (usage: Usage, size: number | undefined, making: boolean): Faul
   return undefined
 }
 
-const checkQuota = (site: Site, size: number | undefined, making: boolean): Effect.Effect<void, Fault.Fault> =>
+const checkQuota = (site: Site, size: number | undefined, purpose: Purpose): Effect.Effect<void, Fault.Fault> =>
   Effect.gen(function* () {
-    if (exceeded(yield* site.usage(false), size, making) === undefined) return
+    if (exceeded(yield* site.usage(false), size, purpose) === undefined) return
     // What was remembered may be over: somebody has deleted an image meanwhile.
-    const fault = exceeded(yield* site.usage(true), size, making)
+    const fault = exceeded(yield* site.usage(true), size, purpose)
     if (fault !== undefined) return yield* fault
   })
 
-export const run = (api: Api, site: Site, options: Wanted, content: Content): Effect.Effect<Ready, Fault.Fault> =>
+export const run = (
+  api: Api,
+  site: Site,
+  options: Wanted,
+  content: Content,
+  staged: boolean
+): Effect.Effect<Ready, Fault.Fault> =>
   Effect.gen(function* () {
     for (const store of options.store === undefined ? [] : [options.store, ...options.copyTo])
       yield* checkStore(site, store)
     const given = options.id === undefined ? undefined : yield* checkGiven(api, options.id)
     if (options.newId !== undefined) yield* checkFree(api, options.newId)
     const declared = yield* declare(options, content, given, yield* site.inspector)
-    yield* checkQuota(site, content.size, given === undefined)
+    yield* checkQuota(site, content.size, { making: given === undefined, staged })
     return { given, ...declared }
   })
 

@@ -6,9 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Algorithm } from "@headrace/core/Digest"
-import type { Body, Content, Left, StoredObject, WholeSession } from "@headrace/core/Store"
+import type { Body, Content, Inspection, Left, StoredObject, WholeSession } from "@headrace/core/Store"
 import * as StoreError from "@headrace/core/StoreError"
-import { TransportError } from "@headrace/core/Transport"
 import * as Answer from "./answer.ts"
 import type { Api, Call, Reply } from "./api.ts"
 import * as Attributes from "./attributes.ts"
@@ -16,10 +15,14 @@ import * as Copying from "./copying.ts"
 import * as Download from "./download.ts"
 import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Image from "./image.ts"
+import * as Imports from "./imports.ts"
 import * as Platform from "./platform.ts"
 import type { Wanted } from "./places.ts"
 import * as Preflight from "./preflight.ts"
+import * as Sending from "./sending.ts"
 import type { Site } from "./site.ts"
+import * as Staging from "./staging.ts"
+import type { Way } from "./ways.ts"
 
 interface State {
   /** The image that is written to, once it has an id. */
@@ -39,13 +42,21 @@ export interface Options {
   readonly image: Wanted
   readonly content: Content
   readonly wanted: ReadonlyArray<Algorithm>
+  readonly way: Way
 }
 
 /** How often to look for an image whose creation may be under way still, and how many ms apart. */
 const looks = 4
 const lookEveryMs = 300
 
-export const make = (api: Api, site: Site, { cloud, content, image: options, uri, wanted }: Options): WholeSession => {
+export const make = (
+  api: Api,
+  site: Site,
+  { cloud, content, image: options, uri, wanted, way }: Options
+): WholeSession => {
+  const staged = way._tag === "Import"
+  const staging =
+    staged && options.store !== undefined ? Staging.make(api, [options.store, ...options.copyTo]) : undefined
   const given = options.id !== undefined
   const state: State = { id: options.id, made: "no", ready: undefined, refused: false }
 
@@ -71,7 +82,7 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
   const isOurs = (record: Image.ImageRecord): boolean => record.status === "queued" && record.name === options.name
 
   const create = Effect.gen(function* () {
-    const ready = state.ready ?? (yield* Preflight.run(api, site, options, content))
+    const ready = state.ready ?? (yield* Preflight.run(api, site, options, content, staged))
     state.ready = ready
     const id = state.id ?? options.newId ?? (yield* Platform.uuid)
     let unclear = state.made === "maybe"
@@ -122,7 +133,7 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
   })
 
   const find = Effect.gen(function* () {
-    const ready = yield* Preflight.run(api, site, options, content)
+    const ready = yield* Preflight.run(api, site, options, content, staged)
     state.ready = ready
     const id = options.id!
     yield* patch(id, Attributes.formats(ready, ready.given), `image ${id} cannot be declared as ${ready.diskFormat}`)
@@ -140,7 +151,11 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
   })
 
   const inspect = asStoreError(
-    Effect.map(inspected, (record) => (record === undefined ? ({ _tag: "Absent" } as const) : Image.inspection(record)))
+    Effect.flatMap(inspected, (record): Effect.Effect<Inspection, Fault.Fault> =>
+      record === undefined
+        ? Effect.succeed({ _tag: "Absent" })
+        : (staging?.inspection(record) ?? Effect.succeed(Image.inspection(record)))
+    )
   )
 
   const location = Effect.sync(() => (state.id === undefined ? uri : `glance://${cloud}/${state.id}`))
@@ -206,67 +221,39 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
   )
 
   const sendBody = <E, R>(body: Body<E, R>, id: string): Effect.Effect<void, Fault.Fault | E, R> =>
-    Effect.scoped(
-      Effect.gen(function* () {
-        const signed = yield* api.sign
-        const { access } = api
-        let sent = 0
-        const response = yield* api.transport
-          .send<E, R>({
-            method: "PUT",
-            url: `${access.base}${path(id)}/file`,
-            headers: {
-              ...signed.headers,
-              "Content-Type": "application/octet-stream",
-              // 31 and later refuse a body of another size; the others ignore it. 0 would mean that it is not known.
-              ...(body.length === undefined || body.length === 0
-                ? undefined
-                : { "x-openstack-image-size": String(body.length) }),
-              ...(options.store === undefined ? undefined : { "X-Image-Meta-Store": options.store })
-            },
-            body: { _tag: "Blocks", stream: body.stream, length: body.length },
-            ...(access.tls === undefined ? undefined : { tls: access.tls }),
-            stallMs: body.stallMs,
-            answerMs: body.answerMs,
-            onSent: (bytes) => {
-              sent += bytes
-              body.onSent(bytes)
-            }
-          })
-          .pipe(
-            Effect.mapError((error) => (error instanceof TransportError ? Fault.fromTransport(error) : (error as E)))
-          )
-        if (response.status >= 200 && response.status < 300) {
-          state.refused = false
-          if (!response.early || body.length === undefined || sent >= body.length) return
-          return yield* Fault.make(
-            "Rejected",
-            `the image data was called complete (${response.status}) after ${sent} of ${body.length} bytes`,
-            { status: response.status, retryable: true, clear: false }
+    Effect.gen(function* () {
+      const { store } = options
+      const { bytes, refusal } = yield* Sending.send(
+        api,
+        staging === undefined
+          ? { path: `${path(id)}/file`, store, body }
+          : { path: `${path(id)}/stage`, store: undefined, body }
+      )
+      if (refusal === undefined) {
+        state.refused = false
+        return
+      }
+      const { answer, token } = refusal
+      const fault = Answer.ofUpload(answer, bytes, store)
+      if (fault.reason !== "Unauthorized") {
+        state.refused = false
+        if (Answer.formatsUnset(answer) && state.ready !== undefined) {
+          yield* patch(
+            id,
+            Attributes.formats(state.ready),
+            `image ${id} cannot be declared as ${state.ready.diskFormat}`
           )
         }
-        const answer = yield* api.answer(response, signed.token)
-        const fault = Answer.ofUpload(answer, sent, options.store)
-        if (fault.reason !== "Unauthorized") {
-          state.refused = false
-          if (Answer.formatsUnset(answer) && state.ready !== undefined) {
-            yield* patch(
-              id,
-              Attributes.formats(state.ready),
-              `image ${id} cannot be declared as ${state.ready.diskFormat}`
-            )
-          }
-          // What we made ourselves is deleted.
-          return yield* given && fault.reason === "UnsupportedFormat"
-            ? Fault.make(fault.reason, `${fault.message}; the image takes no data any more, delete it`, fieldsOf(fault))
-            : fault
-        }
-        // Refused twice in a row, the second time with a new token: a third one will not help.
-        const again = !state.refused && (yield* api.renew(signed.token))
-        state.refused = true
-        return yield* Fault.make(fault.reason, fault.message, { ...fieldsOf(fault), retryable: again })
-      })
-    )
+        // What we made ourselves is deleted.
+        return yield* given && fault.reason === "UnsupportedFormat"
+          ? Fault.make(fault.reason, `${fault.message}; the image takes no data any more, delete it`, fieldsOf(fault))
+          : fault
+      }
+      // Refused twice in a row, the second time with a new token: a third one will not help.
+      const again = !state.refused && (yield* api.renew(token))
+      state.refused = true
+      return yield* Fault.make(fault.reason, fault.message, { ...fieldsOf(fault), retryable: again })
+    })
 
   const write = <E, R>(body: Body<E, R>): Effect.Effect<void, StoreError.StoreError | E, R> =>
     Effect.suspend(() => {
@@ -274,7 +261,9 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
       if (id === undefined) {
         return Effect.fail(StoreError.make("NotFound", { uri, message: "there is no image to write to", clear: true }))
       }
-      return Effect.mapError(sendBody(body, id), (error) =>
+      const sent =
+        staging === undefined ? sendBody(body, id) : staging.fill(id, body, (counted) => sendBody(counted, id))
+      return Effect.mapError(sent, (error) =>
         error instanceof Fault.Fault ? Fault.toStoreError(error, uri, id) : error
       )
     })
@@ -282,6 +271,10 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
   const checkPlace = (object: StoredObject): Effect.Effect<void, StoreError.StoreError> => {
     const { store } = options
     if (store === undefined || Image.names(object.store).includes(store)) return Effect.void
+    if (staging?.elsewhere(object) === true) {
+      const there = `it is in ${Imports.list(Image.names(object.store))}`
+      return Effect.fail(Fault.toStoreError(staging.missed(object.id, [store], there), uri, object.id))
+    }
     return Effect.fail(
       StoreError.make("StoreIgnored", {
         uri,
@@ -321,8 +314,13 @@ export const make = (api: Api, site: Site, { cloud, content, image: options, uri
     left,
     seal,
     read,
-    notes: Effect.sync(() => state.ready?.notes ?? []),
-    ...(options.copyTo.length === 0 ? undefined : { copying: Copying.make({ api, site, uri, id: () => state.id }) })
+    notes: Effect.sync(() => [
+      ...(state.ready?.notes ?? []),
+      ...(way._tag === "Import" ? [`staged, and imported into all stores in one go: ${way.why}`] : [])
+    ]),
+    ...(options.copyTo.length === 0
+      ? undefined
+      : { copying: Copying.make({ api, site, uri, id: () => state.id, staging }) })
   }
 }
 

@@ -10,6 +10,7 @@ import type { Algorithm } from "@headrace/core/Digest"
 import type { Inspector } from "../DiskFormat.ts"
 import type { Api } from "./api.ts"
 import * as Fault from "@headrace/keystone/ServiceFault"
+import * as CopyRight from "./copyRight.ts"
 import * as Image from "./image.ts"
 
 export interface Place {
@@ -35,6 +36,10 @@ export interface Site {
   readonly stores: Effect.Effect<ReadonlyArray<Place> | undefined, Fault.Fault>
   /** How it takes data other than by an upload: `copy-image`, …; `undefined` when it does not tell. */
   readonly importMethods: Effect.Effect<ReadonlyArray<string> | undefined, Fault.Fault>
+  /** Whether this account may have images copied to further stores. */
+  readonly copyRight: Effect.Effect<CopyRight.CopyRight, Fault.Fault>
+  /** Takes over that a copy was refused. */
+  readonly copiesRefused: Effect.Effect<void>
   /** The algorithm of `os_hash_value`; `undefined` before any image has one. */
   readonly hash: Effect.Effect<Algorithm | "other" | undefined, Fault.Fault>
   /** Takes over what an image of this service tells. */
@@ -77,6 +82,7 @@ interface Known {
   readonly versions: Memo<ReadonlySet<string> | undefined>
   readonly stores: Memo<ReadonlyArray<Place> | undefined>
   readonly importMethods: Memo<ReadonlyArray<string> | undefined>
+  readonly copyRight: Memo<CopyRight.CopyRight>
   readonly hash: Memo<Algorithm | "other" | undefined>
   readonly usage: Memo<Usage>
 }
@@ -85,6 +91,7 @@ const nothingKnown = (): Known => ({
   versions: memo(() => longMs),
   stores: memo(() => longMs),
   importMethods: memo(() => longMs),
+  copyRight: memo((value) => (value === "unknown" ? shortMs : longMs)),
   // Before the first image there is nothing to know, and soon there is.
   hash: memo((value) => (value === undefined ? 0 : longMs)),
   usage: memo((value) => (Object.keys(value).length === 0 ? longMs : shortMs))
@@ -208,6 +215,8 @@ const make = (api: Api, known: Known): Site => {
     versions,
     stores,
     importMethods,
+    copyRight: known.copyRight.get(CopyRight.ask(api)),
+    copiesRefused: known.copyRight.set("no"),
     hash,
     inspector: Effect.map(versions, (told) =>
       told === undefined || told.has("v2.17") ? (told?.has("v2.18") === true ? "strict" : "inspecting") : "lenient"
