@@ -1,5 +1,5 @@
 /**
- * What uploads in parts have left behind: those that a store lists as unfinished, and those that the journal has notes of.
+ * What uploads have left behind: those that a store lists as unfinished, and those that the journal has notes of.
  * Nothing is deleted unless it is told.
  *
  * @since 0.1.0

@@ -45,7 +45,7 @@ export interface Capabilities {
   readonly conditionalCreate?: boolean
   /** Whether it can copy what it has by itself. */
   readonly serverSideCopy?: boolean
-  /** What can be done about uploads of parts that were begun and not finished: by listing them, or by their token. */
+  /** What can be done about uploads that were begun and not finished: by listing them, or by their token. */
   readonly unfinished?: { readonly list: boolean; readonly abort: boolean; readonly resume: boolean }
   /** Whether it answers `Expect: 100-continue` (RFC 9110 §10.1.1) with 100, where it takes bodies by HTTP. */
   readonly continues?: boolean
@@ -268,7 +268,7 @@ export interface Resumption {
 }
 
 /**
- * An upload of parts that was begun, and neither finished nor given up.
+ * An upload that was begun, and neither finished nor given up.
  *
  * @since 0.1.0
  * @category models
@@ -279,7 +279,7 @@ export interface UnfinishedUpload {
   readonly uri: string
   /** Milliseconds since 1970, where the store says so. */
   readonly startedAt: number | undefined
-  /** Bytes of the parts that are there, where that is known without asking for each. */
+  /** Bytes that are there, where that is known without asking for each part. */
   readonly bytes: number | undefined
 }
 
@@ -352,10 +352,10 @@ export interface Store<out R = never, out S extends Session = Session> {
    * its own, and is required where the destination is.
    */
   readonly copies?: ReadonlyArray<Copy<R>>
-  /** Uploads of parts that are not finished, whoever began them, of this object or, for a whole container, of all. */
+  /** Uploads that are not finished, whoever began them, of this object or, for a whole container, of all. */
   readonly unfinished?: Stream.Stream<UnfinishedUpload, StoreError, R>
   /**
-   * Gives an unfinished upload up, with its parts. Succeeds also when there is none. `uri` is the object's, for the store
+   * Gives an unfinished upload up, with what is there of it. Succeeds also when there is none. `uri` is the object's, for the store
    * that is a whole container.
    */
   readonly abort?: (token: string, uri?: string) => Effect.Effect<void, StoreError, R | Scope.Scope>

@@ -29,6 +29,8 @@ export interface GlanceAccess {
   /** Says that a token was refused. True when `token` gives another one now. */
   readonly renew: (refused: Redacted.Redacted) => Effect.Effect<boolean, KeystoneError>
   readonly tls: Tls | undefined
+  /** The id of the project that the token is for, where that is known. Absent: it is not. */
+  readonly project?: Effect.Effect<string | undefined, KeystoneError>
 }
 
 /**
@@ -45,6 +47,8 @@ export type Place =
       readonly endpoint: string
       readonly token?: Redacted.Redacted | undefined
       readonly tls?: Tls | undefined
+      /** The id of the project that the token is for: only what lists the project's images wants it. */
+      readonly project?: string | undefined
     }
   | { readonly access: GlanceAccess }
 
@@ -58,12 +62,15 @@ export const make = (options: {
   readonly endpoint: string
   readonly token?: Redacted.Redacted | undefined
   readonly tls?: Tls | undefined
+  /** The id of the project that the token is for. */
+  readonly project?: string | undefined
 }): GlanceAccess => ({
   base: Catalog.imageBase(options.endpoint),
   account: options.token === undefined ? "" : String(Hash.string(Redacted.value(options.token))),
   token: Effect.succeed(options.token),
   renew: () => Effect.succeed(false),
-  tls: options.tls
+  tls: options.tls,
+  project: Effect.succeed(options.project)
 })
 
 /**
@@ -82,7 +89,8 @@ export const fromCloud = Effect.fnUntraced(function* (
     account: session.cloud,
     token: session.token,
     renew: (refused) => Effect.as(session.invalidate(refused), true),
-    tls: session.tls
+    tls: session.tls,
+    project: Effect.map(session.owner, ({ projectId }) => projectId)
   }
 })
 

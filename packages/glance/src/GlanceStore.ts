@@ -15,6 +15,7 @@ import type * as StoreError from "@headrace/core/StoreError"
 import { Transport } from "@headrace/core/Transport"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import * as GlanceAccess from "./GlanceAccess.ts"
 import * as GlanceUri from "./GlanceUri.ts"
 import * as Api from "./internal/api.ts"
@@ -23,6 +24,7 @@ import * as Places from "./internal/places.ts"
 import * as Preflight from "./internal/preflight.ts"
 import * as Session from "./internal/session.ts"
 import * as Site from "./internal/site.ts"
+import * as Unfinished from "./internal/unfinished.ts"
 import * as Ways from "./internal/ways.ts"
 
 /**
@@ -95,6 +97,10 @@ const wantedOf = (hash: Algorithm | "other" | undefined): ReadonlyArray<Algorith
  * An image of a cloud as a destination.
  *
  * With several stores it is several destinations, one a store: see `Store.copies` of `@headrace/core`.
+ *
+ * Its `unfinished` are the images of that name or id, or without either all of the account's project, that are `queued`,
+ * `saving`, `uploading` or `importing`, whoever began them. `abort` looks and then deletes, as Glance deletes under no
+ * condition: an upload that ends between the two is lost. A token alone does not tell its project; give it then.
  *
  * Fails before the first byte with `UnknownStore`, `UnsupportedFormat`, `QuotaExceeded`, `NotFound` or `Conflict`
  * where it can be known by then.
@@ -180,7 +186,14 @@ export const image = (options: GlanceAccess.Place & ImageOptions): Store<Transpo
     return { uri: placeUri, place, plan }
   })
 
-  return { uri, capabilities, plan, open, ...(copies.length === 0 ? undefined : { copies }) }
+  const scope = { image: wanted, uri, cloud: GlanceAccess.nameOf(options) }
+  const unfinished = Stream.unwrap(
+    Effect.map(asStoreError(signIn(options)), ({ api }) => Unfinished.list(api, scope))
+  ).pipe(Stream.mapError((error) => (error instanceof Fault.Fault ? Fault.toStoreError(error, uri) : error)))
+  const abort = (token: string) =>
+    asStoreError(Effect.flatMap(signIn(options), ({ api }) => Unfinished.abort(api, scope, token)))
+
+  return { uri, capabilities, plan, open, unfinished, abort, ...(copies.length === 0 ? undefined : { copies }) }
 }
 
 const describe = (
@@ -206,6 +219,7 @@ const describe = (
   rangedRead: undefined,
   needsSize: false,
   sharedMemory: true,
+  unfinished: { list: true, abort: true, resume: false },
   // Whether this user may have it do so is only known when it is asked.
   ...(importMethods === undefined
     ? undefined
@@ -216,6 +230,7 @@ const describe = (
     places: "probed",
     ...(importMethods === undefined ? undefined : { serverSideCopy: "probed" as const }),
     rangedRead: "assumed",
+    unfinished: "configured",
     sharedMemory: "configured"
   },
   details: {

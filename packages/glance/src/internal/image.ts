@@ -16,6 +16,8 @@ export interface ImageRecord {
   readonly containerFormat: string | undefined
   /** Names of stores, joined by commas; absent where there is one store without a name. */
   readonly stores: string | undefined
+  /** The project that it is of; `null` where there are none. */
+  readonly owner: string | null
   readonly visibility: string | undefined
   readonly createdAt: string | undefined
   readonly updatedAt: string | undefined
@@ -53,6 +55,7 @@ export const decode = (json: unknown): ImageRecord | undefined => {
     diskFormat: string(json["disk_format"]),
     containerFormat: string(json["container_format"]),
     stores: string(json["stores"]),
+    owner: string(json["owner"]) ?? null,
     visibility: string(json["visibility"]),
     createdAt: string(json["created_at"]),
     updatedAt: string(json["updated_at"]),
