@@ -139,7 +139,7 @@ export const run = <RS = never, RD = never>(
       const announce = (size: number | null) =>
         Effect.suspend(() => {
           announced = true
-          const destinations = lines.map(({ required, uri }) => ({ uri, required }))
+          const destinations = End.announced(ends)
           return emit({ type: "start", source: { uri: source.uri, size }, destinations })
         })
 

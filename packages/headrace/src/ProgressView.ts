@@ -18,6 +18,8 @@ export interface End {
   readonly uri: string
   readonly sent: number
   readonly acknowledged: number
+  /** The destination that the service copies it from; nothing is sent here then. */
+  readonly copyOf?: string
   /** The attempt that runs now, from 1. */
   readonly attempt: number
   /** The failure that it waits after; `until` is in milliseconds of the display's own clock. */
@@ -73,7 +75,13 @@ export const update = (view: View, event: TransferEvent, now: number): View => {
         ...empty,
         source: event.source.uri,
         size: event.source.size,
-        ends: event.destinations.map(({ uri }) => ({ uri, sent: 0, acknowledged: 0, attempt: 1 }))
+        ends: event.destinations.map(({ copyOf, uri }) => ({
+          uri,
+          sent: 0,
+          acknowledged: 0,
+          ...(copyOf === undefined ? {} : { copyOf }),
+          attempt: 1
+        }))
       }
     case "progress":
       return {
@@ -119,7 +127,9 @@ const sentTo = (end: End): number => Math.max(end.sent, end.acknowledged)
 
 /** Of the end that is furthest behind: what is not sent there is not sent. One that has failed gets nothing any more. */
 const sentBytes = (view: View): number => {
-  const open = view.ends.filter(({ status }) => status !== "failed" && status !== "cancelled")
+  const open = view.ends.filter(
+    ({ copyOf, status }) => copyOf === undefined && status !== "failed" && status !== "cancelled"
+  )
   return open.length === 0 ? view.read : open.reduce((least, end) => Math.min(least, sentTo(end)), Infinity)
 }
 
@@ -169,7 +179,8 @@ const shortName = (uri: string): string => {
 
 const nameOf = (view: View): string => (view.source === "-" ? "standard input" : shortName(view.source))
 
-const place = ({ uri }: End): string => uri.split("?", 1)[0]!
+/** Several places of one object are told apart by what is behind the name. */
+const place = ({ copyOf, uri }: End): string => (copyOf === undefined ? uri.split("?", 1)[0]! : uri)
 
 const title = (view: View, arrow: string): string =>
   `${nameOf(view)} ${arrow} ${view.ends.length > 1 ? `${view.ends.length} destinations` : view.ends.map(place).join("")}`
@@ -188,6 +199,7 @@ const standing = (end: End, view: View, now: number): string => {
   if (end.status !== undefined) return end.status
   const words = attempts(end, now)
   if (words.length > 0) return words.join("")
+  if (end.copyOf !== undefined) return "not copied yet"
   return view.size !== null && view.size > 0 && sentTo(end) >= view.size ? "all sent, waiting for the answer" : ""
 }
 
@@ -198,10 +210,13 @@ const endLines = (view: View, options: { readonly rows: number; readonly unicode
   const column = Math.max(0, ...shown.map((end) => Text.width(place(end))))
   const lines = shown.map((end) => {
     const share = percentOf(sentTo(end), view.size)
-    const meter =
-      share === undefined ? "" : `${share.toString().padStart(3)} % ${bar(share / 100, barColumns, unicode)}  `
     const name = `${place(end)}${" ".repeat(column - Text.width(place(end)))}`
-    return `${meter}${Quantity.formatBytes(sentTo(end)).padStart(8)}  ${name}  ${standing(end, view, now)}`.trimEnd()
+    const far =
+      share === undefined ? "" : `${share.toString().padStart(3)} % ${bar(share / 100, barColumns, unicode)}  `
+    const meter = `${far}${Quantity.formatBytes(sentTo(end)).padStart(8)}`
+    // Nobody knows how far a service is that copies by itself.
+    const shown = end.copyOf === undefined ? meter : " ".repeat(Text.width(meter))
+    return `${shown}  ${name}  ${standing(end, view, now)}`.trimEnd()
   })
   return shown.length === view.ends.length ? lines : [...lines, `and ${view.ends.length - shown.length} more`]
 }
@@ -248,6 +263,7 @@ export const logLine = (view: View, now: number): string => {
       ? []
       : view.ends.map((end) => {
           const words = standing(end, view, now)
+          if (end.copyOf !== undefined) return `${place(end)} ${words}`
           const far = percentOf(sentTo(end), view.size)
           const sent = far === undefined ? Quantity.formatBytes(sentTo(end)) : `${far} %`
           return `${place(end)} ${sent}${words === "" ? "" : ` (${words})`}`

@@ -144,7 +144,12 @@ interface Common {
 export interface Start extends Common {
   readonly type: "start"
   readonly source: { readonly uri: string; readonly size: number | null }
-  readonly destinations: ReadonlyArray<{ readonly uri: string; readonly required: boolean }>
+  /** `copyOf`: the service copies it there from that destination; nothing is sent. */
+  readonly destinations: ReadonlyArray<{
+    readonly uri: string
+    readonly required: boolean
+    readonly copyOf?: string
+  }>
 }
 
 /**

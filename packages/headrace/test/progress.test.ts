@@ -201,6 +201,85 @@ describe("on a terminal", () => {
   })
 })
 
+describe("several destinations", () => {
+  const uris = ["glance://prod/disk?store=fast", "glance://prod/disk?store=slow", "s3://images/disk", "backup/disk.raw"]
+  const begin: TransferEvent = {
+    type: "start",
+    ...common,
+    source: { uri: "disk.raw", size: 100 * mebibyte },
+    destinations: uris.map((uri, index) => ({ uri, required: true, ...(index === 1 ? { copyOf: uris[0]! } : {}) }))
+  }
+  const sent = (...mebibytes: ReadonlyArray<number>) =>
+    progress(0, {
+      read: 60 * mebibyte,
+      hashed: 60 * mebibyte,
+      destinations: uris.map((uri, index) => ({ uri, sent: mebibytes[index]! * mebibyte, acknowledged: 0 }))
+    })
+  const failed: TransferEvent = {
+    type: "verdict",
+    ...common,
+    uri: uris[3]!,
+    required: false,
+    status: "failed",
+    attempts: 1,
+    bytesSent: 0,
+    startedAt: common.at,
+    elapsedMs: 1,
+    error: { reason: "QuotaExceeded", message: "no room", retryable: false, left: "none" }
+  }
+
+  it("have a line each; what the service copies by itself has no bar, and what failed holds nothing back", () => {
+    const screen = Screen.make(80)
+    const display = Progress.make({ output: screen })
+    display.event(begin)
+    vi.advanceTimersByTime(250)
+    display.event(sent(50, 0, 25, 10))
+    display.event(failed)
+    display.event({ ...retry, uri: uris[2]! })
+    settle()
+    const rows = screen.shown()
+    expect(rows[0]).toBe("disk.raw → 4 destinations")
+    expect(rows[1]).toMatch(/^ 25 % █{4}░{12} {2}25\.0 MiB of 100 MiB {2}/)
+    expect(rows.slice(2, 6)).toEqual([
+      " 50 % ████████░░░░░░░░  50.0 MiB  glance://prod/disk",
+      `${" ".repeat(34)}glance://prod/disk?store=slow  not copied yet`,
+      expect.stringMatching(/^ 25 % ████░{12} {2}25\.0 MiB {2}s3:\/\/images\/disk +attempt 2 in/) as unknown,
+      " 10 % █░░░░░░░░░░░░░░░  10.0 MiB  backup/disk.raw                failed"
+    ])
+    expect(rows[6]).toBe("digests up to date · memory 5.00 MiB")
+    expect(rows).toHaveLength(7)
+    display.end()
+  })
+
+  it("are as many as the terminal has room for", () => {
+    const screen = Screen.make(80)
+    const display = Progress.make({ output: { ...screen, rows: 7 } })
+    display.event(begin)
+    vi.advanceTimersByTime(250)
+    display.event(sent(50, 0, 25, 10))
+    settle()
+    expect(screen.shown().slice(2, 5)).toEqual([
+      expect.stringContaining("glance://prod/disk") as unknown,
+      expect.stringContaining("glance://prod/disk?store=slow") as unknown,
+      "and 2 more"
+    ])
+    expect(screen.shown()).toHaveLength(6)
+    display.end()
+  })
+
+  it("are each in a log's line", () => {
+    let text = ""
+    const display = Progress.make({ mode: "plain", output: { write: (more) => (text += more) } })
+    display.event(begin)
+    display.event(sent(50, 0, 25, 10))
+    vi.advanceTimersByTime(10_000)
+    expect(text).toContain(
+      ", glance://prod/disk 50 %, glance://prod/disk?store=slow not copied yet, s3://images/disk 25 %, backup/disk.raw 10 %, digests"
+    )
+    display.end()
+  })
+})
+
 describe("elsewhere", () => {
   const log = (mode?: Progress.Mode) => {
     let text = ""

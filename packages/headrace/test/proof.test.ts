@@ -59,6 +59,45 @@ describe("a receipt in words", () => {
     expect(lines.at(-1)).toContain("read back")
   })
 
+  it("of several tells once what was read, and of each what it was compared by", () => {
+    const { proof: _proof, ...rest } = verified
+    const copy: Destination = {
+      ...verified,
+      uri: "glance://prod/disk?store=slow",
+      attempts: 0,
+      bytesSent: 0,
+      notes: ["a note"]
+    }
+    const file: Destination = {
+      ...rest,
+      uri: "backup/disk.raw",
+      status: "stored",
+      object: { id: "/backup/disk.raw", size: 1_073_741_824, digests: {} }
+    }
+    const all = { ...receipt(verified), destinations: [verified, copy, file] }
+    expect(Proof.lines(all)).toEqual([
+      "read disk.raw",
+      "  size      1,073,741,824 bytes (1.00 GiB)",
+      "  sha512    aa",
+      "  blake3    cc",
+      "verified glance://prod/disk",
+      "  sent      1,073,741,824 bytes (1.00 GiB) in 5.1s, 300 MiB/s, 2 attempts, 512 MiB of it sent again",
+      "  holds     image 1f0c in store fast of 1,073,741,824 bytes",
+      "  sha512    aa  computed here by hash-wasm and by the service: equal",
+      "  proof     what was sent was compared with what the service reports",
+      "verified glance://prod/disk?store=slow",
+      "  sent      nothing: the service copied it",
+      "  holds     image 1f0c in store fast of 1,073,741,824 bytes",
+      "  sha512    aa  computed here by hash-wasm and by the service: equal",
+      "  proof     what was sent was compared with what the service reports",
+      "  note      a note",
+      "stored backup/disk.raw",
+      "  sent      1,073,741,824 bytes (1.00 GiB) in 5.1s, 300 MiB/s, 2 attempts, 512 MiB of it sent again",
+      "  holds     file /backup/disk.raw of 1,073,741,824 bytes",
+      "  proof     a file system reports no digest: only the size was compared"
+    ])
+  })
+
   it("has no line for a destination that failed", () => {
     const { object: _object, proof: _proof, ...rest } = verified
     const error = { reason: "Forbidden", message: "no", retryable: false, left: "none" } as const

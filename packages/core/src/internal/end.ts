@@ -70,6 +70,15 @@ export const all = <RD>(to: ReadonlyArray<Store<RD>>, also: ReadonlyArray<Store<
 export const lines = (ends: ReadonlyArray<Line & { readonly copies: ReadonlyArray<Follower> }>): ReadonlyArray<Line> =>
   ends.flatMap((end) => [end as Line].concat(end.copies))
 
+/** What is said of them at the start. */
+export const announced = <RD>(
+  ends: ReadonlyArray<End<RD>>
+): ReadonlyArray<{ readonly uri: string; readonly required: boolean; readonly copyOf?: string }> =>
+  ends.flatMap(({ copies, required, uri }) => [
+    { uri, required },
+    ...copies.map((copy) => ({ uri: copy.uri, required: copy.required, copyOf: uri }))
+  ])
+
 /** The source's size, and every digest that was computed of it for one or the other destination. */
 export const content = <RD>(
   ends: ReadonlyArray<End<RD>>
