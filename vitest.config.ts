@@ -15,7 +15,7 @@ const inCompany = [
   "packages/*/test/*property.test.ts",
   "packages/glance/test/copies*.test.ts",
   "packages/core/test/FanOut.test.ts",
-  "packages/headrace/test/{installed,real-images,real-resume,ways}.test.ts",
+  "packages/headrace/test/{installed,real-images,real-many,real-resume,ways}.test.ts",
   "examples/*/test/**/*.test.ts"
 ]
 
