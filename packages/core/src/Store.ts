@@ -94,6 +94,11 @@ export interface StoredObject {
   readonly size: number | undefined
   /** The digests that the store reports; none when it reports none. */
   readonly digests: Digests
+  /**
+   * Of an object in parts: the store's own digest over the digests of all parts, of this algorithm, is the one that ours
+   * give. So each part is what was sent, and the whole is, though the store has no digest of it.
+   */
+  readonly composite?: Algorithm
 }
 
 /**

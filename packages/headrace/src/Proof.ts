@@ -76,6 +76,7 @@ export const destination = (receipt: Receipt, end: Destination): ReadonlyArray<s
   const all = Object.entries(receipt.source.digests) as ReadonlyArray<[Algorithm, string]>
   // Of several destinations each has its own; all of them are told once.
   const digests = several(receipt) ? all.filter(([algorithm]) => end.proof?.compared.includes(algorithm)) : all
+  const byParts = end.proof?.compared.filter((what) => what.includes(" ")) ?? []
   return [
     Text.oneLine(`${end.status} ${end.uri}`),
     row("sent", end.attempts === 0 && end.bytesSent === 0 ? "nothing: the service copied it" : sent(receipt, end)),
@@ -84,7 +85,9 @@ export const destination = (receipt: Receipt, end: Destination): ReadonlyArray<s
     ...(end.status === "stored"
       ? [row("proof", `${isFile(end) ? "a file system" : "the service"} reports no digest: only the size was compared`)]
       : []),
-    ...(end.status === "verified" && end.proof !== undefined ? [row("proof", level[end.proof.level])] : []),
+    ...(end.status === "verified" && end.proof !== undefined
+      ? [row("proof", `${level[end.proof.level]}${byParts.length === 0 ? "" : `: the ${byParts.join(", ")}`}`)]
+      : []),
     ...(end.notes ?? []).map((note) => row("note", note))
   ]
 }

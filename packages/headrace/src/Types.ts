@@ -104,7 +104,7 @@ export interface Destination {
   /** What the verdict rests on. */
   readonly proof?: {
     readonly level: "transfer" | "source" | "destination"
-    /** The digests that were compared and were equal. */
+    /** The digests that were compared and were equal: `sha512`; `md5 of each part` where that is what the store has. */
     readonly compared: ReadonlyArray<string>
     /** Who computed ours: `hash-wasm`, `node:crypto`; both, with what is whose: `node:crypto, hash-wasm (blake3)`. */
     readonly computedBy: string

@@ -27,8 +27,16 @@ const sha256 = createHash("sha256").update(bytes).digest("hex")
 /** A testbed may be used for many runs. */
 const place = `resume-${process.pid}`
 
-/** Between the start of the process and the end of what the limit lets through in one go. */
-const someTime = () => 300 + Math.random() * 700
+/** Every other kill is at any time since the start; those between are while parts are on their way. */
+const someTime = (kill: number) =>
+  kill % 2 === 0
+    ? { ms: 100 + Math.random() * 900, sinceFirstPart: false }
+    : { ms: Math.random() * 800, sinceFirstPart: true }
+
+interface Kill {
+  readonly ms: number
+  readonly sinceFirstPart: boolean
+}
 
 interface Bed {
   readonly clouds: string
@@ -42,8 +50,7 @@ const killing = (
   needs: string,
   target: () => string,
   partOf: (request: IncomingMessage) => string | undefined,
-  bedOf: (proxy: string) => Bed,
-  status: "verified" | "stored"
+  bedOf: (proxy: string) => Bed
 ) =>
   describe.skipIf(env(needs) === "")(`kill -9 of an upload to a real ${name}`, () => {
     let bed: Bed
@@ -62,22 +69,38 @@ const killing = (
       await rm(folder, { recursive: true, force: true })
     })
 
-    const command = (args: ReadonlyArray<string>, killAfter?: number): Promise<Ended> =>
-      run(folder, args, {
+    const command = (args: ReadonlyArray<string>, kill?: Kill): Promise<Ended> => {
+      const before = proxy.sendings.length
+      return run(folder, args, {
         env: { ...bed.variables, XDG_STATE_HOME: join(folder, "state") },
-        ...(killAfter === undefined
-          ? undefined
-          : { during: (child) => void setTimeout(() => child.kill("SIGKILL"), killAfter) })
+        during: (child) => {
+          if (kill === undefined) return
+          const soon = () => void setTimeout(() => child.kill("SIGKILL"), kill.ms)
+          if (!kill.sinceFirstPart) return soon()
+          const look = setInterval(() => {
+            if (proxy.sendings.length === before && child.exitCode === null) return
+            clearInterval(look)
+            soon()
+          }, 5)
+        }
       })
+    }
 
     const options = ["--memory", "16MiB", "--json", "--progress", "none", "--digest", "sha256"]
-    const upload = (object: string, killAfter?: number): Promise<Ended> =>
-      command(["upload", origin.url, "--to", object, "--limit", "24MiB/s", ...options], killAfter)
+    const upload = (object: string, kill?: Kill): Promise<Ended> =>
+      command(["upload", origin.url, "--to", object, "--limit", "24MiB/s", ...options], kill)
+
+    /** Kills it when the store has answered for a part. */
+    const cutOff = async (object: string, name: string) => {
+      for (let ms = 500; !proxy.sendings.some(({ key, taken }) => taken && key.includes(name)); ms += 300) {
+        expect((await upload(object, { ms, sinceFirstPart: true })).signal).toBe("SIGKILL")
+      }
+    }
 
     const proven = async (ended: Ended, object: string) => {
       expect(ended.code, ended.stderr).toBe(0)
       const receipt = read(ended.stdout).at(-1) as unknown as Receipt
-      expect(receipt.destinations[0]).toMatchObject({ status, object: { size } })
+      expect(receipt.destinations[0]).toMatchObject({ status: "verified", object: { size } })
       // Of the whole, though this process has read only the end of it.
       expect(receipt.source).toMatchObject({ size, digests: { sha256 } })
       const sum = await command(["sum", object.split("?")[0]!, "--digest", "sha256"])
@@ -96,7 +119,7 @@ const killing = (
       }
       while (killed < kills) {
         const object = bed.object(`killed-${number}`)
-        const ended = await upload(object, someTime())
+        const ended = await upload(object, someTime(killed))
         if (ended.signal === "SIGKILL") killed++
         // Done before the kill: the next one begins anew.
         else await check(ended, object)
@@ -125,11 +148,7 @@ const killing = (
 
     it("leaves what gc knows, and deletes when told", async () => {
       const object = bed.object("left")
-      let ended = await upload(object, 900)
-      for (let wait = 1200; !proxy.sendings.some(({ key, taken }) => taken && key.includes("left")); wait += 300) {
-        expect(ended.signal).toBe("SIGKILL")
-        ended = await upload(object, wait)
-      }
+      await cutOff(object, "left")
       const listed = await command(["gc", bed.container, "--json"])
       const [leftover, ...more] = listed.stdout
         .trimEnd()
@@ -149,9 +168,7 @@ const killing = (
 
     it("--no-resume begins afresh", async () => {
       const object = bed.object("afresh")
-      for (let wait = 900; !proxy.sendings.some(({ key, taken }) => taken && key.includes("afresh")); wait += 300) {
-        await upload(object, wait)
-      }
+      await cutOff(object, "afresh")
       const ended = await command(["upload", origin.url, "--to", object, "--no-resume", ...options])
       const receipt = await proven(ended, object)
       expect(receipt.destinations[0]!.bytesSent).toBe(size)
@@ -178,8 +195,7 @@ killing(
     },
     object: (name) => `s3://${env("S3_BUCKET")}/${place}/${name}?part_size=5MiB`,
     container: `s3://${env("S3_BUCKET")}/${place}/`
-  }),
-  "verified"
+  })
 )
 
 killing(
@@ -199,6 +215,5 @@ killing(
     variables: {},
     object: (name) => `swift://swift/${place}/${name}?segment_size=5MiB`,
     container: `swift://swift/${place}`
-  }),
-  "stored"
+  })
 )

@@ -50,9 +50,9 @@ const once = (match: typeof isSegment, act: (request: Between.Passing) => Promis
   }
 }
 
-const fine = ({ error, receipt }: Swift.Outcome, status: "verified" | "stored") => {
+const fine = ({ error, receipt }: Swift.Outcome) => {
   assert.isUndefined(error, error?.message)
-  assert.strictEqual(receipt.destinations[0]!.status, status)
+  assert.strictEqual(receipt.destinations[0]!.status, "verified")
   return receipt.destinations[0]!
 }
 
@@ -95,7 +95,7 @@ describe.skipIf(Swift.none)("a segment", () => {
         const through = await proxy(isSegment, { type: "none" }, fault)
         const store = account.store({ container, object: "o", segmentSize: mib, through })
         const outcome = await Swift.run(large, store, {}, { machine })
-        fine(outcome, "stored")
+        fine(outcome)
         assert.strictEqual(through.requests.filter(isSegment).length, 5)
         assert.strictEqual(retries(outcome), 1)
         await whole(container, 4)
@@ -110,7 +110,7 @@ describe.skipIf(Swift.none)("a segment", () => {
       stallMs: 1500,
       answerMs: 3000
     })
-    fine(outcome, "stored")
+    fine(outcome)
     assert.include(JSON.stringify(outcome.events.filter(({ type }) => type === "retry")), '"Stalled"')
     await whole(container, 4)
   })
@@ -122,7 +122,7 @@ describe.skipIf(Swift.none)("a segment", () => {
       const through = await between({ before: once(isSegment, () => "spoil") })
       const store = account.store({ container, object: "o", segmentSize: mib, through })
       const outcome = await Swift.run(large, store, {}, { machine })
-      fine(outcome, "stored")
+      fine(outcome)
       const statuses = through.seen.filter(isSegment).map(({ status }) => status)
       assert.strictEqual(statuses.includes(422), machine === Swift.runtime)
       assert.lengthOf(statuses, 5)
@@ -150,7 +150,7 @@ describe.skipIf(Swift.none)("a segment", () => {
       before: once(isSegment, async () => void (await account.send("DELETE", `/${container}_segments`)))
     })
     const store = account.store({ container, object: "o", segmentSize: mib, through })
-    fine(await Swift.run(large, store), "stored")
+    fine(await Swift.run(large, store))
     await whole(container, 4)
   })
 })
@@ -162,7 +162,7 @@ describe.skipIf(Swift.none)("a manifest", () => {
     const lost: FaultProxy.ProxyFault = { type: "dropAnswer", how: "reset" }
     const through = await proxy(isManifest, lost, lost)
     const outcome = await Swift.run(large, account.store({ container, object: "o", segmentSize: mib, through }))
-    fine(outcome, "stored")
+    fine(outcome)
     assert.lengthOf(through.requests.filter(isManifest), 2)
     assert.strictEqual(retries(outcome), 0)
     await whole(container, 4)
@@ -171,10 +171,10 @@ describe.skipIf(Swift.none)("a manifest", () => {
   it("whose answer is lost is not taken for what was there before", async () => {
     const container = Swift.container()
     const direct = account.store({ container, object: "o", segmentSize: mib })
-    fine(await Swift.run(large, direct), "stored")
+    fine(await Swift.run(large, direct))
     const through = await proxy(isManifest, { type: "refuse" }, { type: "refuse" })
     const outcome = await Swift.run(large, account.store({ container, object: "o", segmentSize: mib, through }))
-    fine(outcome, "stored")
+    fine(outcome)
     assert.lengthOf(through.requests.filter(isManifest), 3)
     assert.strictEqual(retries(outcome), 1)
     await whole(container, 8)
@@ -183,7 +183,7 @@ describe.skipIf(Swift.none)("a manifest", () => {
   it("that gets 503 is sent again, with the same segments", async () => {
     const container = Swift.container()
     const through = await proxy(isManifest, { type: "answerEarly", afterBytes: 10, status: 503 })
-    fine(await Swift.run(large, account.store({ container, object: "o", segmentSize: mib, through })), "stored")
+    fine(await Swift.run(large, account.store({ container, object: "o", segmentSize: mib, through })))
     assert.lengthOf(through.requests.filter(isSegment), 4)
     await whole(container, 4)
   })
@@ -197,7 +197,7 @@ describe.skipIf(Swift.none)("a manifest", () => {
       })
     })
     const outcome = await Swift.run(large, account.store({ container, object: "o", segmentSize: mib, through }))
-    fine(outcome, "stored")
+    fine(outcome)
     const retry = outcome.events.find(({ type }) => type === "retry")
     assert.include(JSON.stringify(retry), "the large object was not made: segment 2: 404 Not Found")
     assert.lengthOf(through.seen.filter(isSegment), 8)
@@ -234,7 +234,7 @@ describe.skipIf(Swift.none)("a body", () => {
     it(`${what} is there in the end, sent ${sent} times`, async () => {
       const container = Swift.container()
       const through = await proxy(isObject, fault)
-      fine(await Swift.run(small, account.store({ container, object: "o", through })), "verified")
+      fine(await Swift.run(small, account.store({ container, object: "o", through })))
       assert.lengthOf(through.requests.filter(isObject), sent)
       await whole(container, 0)
     })
@@ -243,7 +243,7 @@ describe.skipIf(Swift.none)("a body", () => {
   it("that arrives as other bytes is sent again: the MD5 in the answer tells", async () => {
     const container = Swift.container()
     const through = await between({ before: once(isObject, () => "spoil") })
-    fine(await Swift.run(small, account.store({ container, object: "o", through }), { retries: 1 }), "verified")
+    fine(await Swift.run(small, account.store({ container, object: "o", through }), { retries: 1 }))
     assert.lengthOf(through.seen.filter(isObject), 2)
     await whole(container, 0)
   })
@@ -259,7 +259,7 @@ describe.skipIf(Swift.none)("a body", () => {
     )
     assert.strictEqual(error.left, "none")
     await gone(container)
-    fine(await Swift.run(small, account.store({ container, object: "o" })), "verified")
+    fine(await Swift.run(small, account.store({ container, object: "o" })))
     const again = failed(await Swift.run(small, store, { retries: 0 }), "DigestMismatch", /./)
     assert.strictEqual(again.left, `object ${store.uri}`)
     assert.strictEqual((await account.send("HEAD", `/${container}/o`)).status, 200)
@@ -300,7 +300,7 @@ describe.skipIf(Swift.none)("a body", () => {
     const through = await between({
       before: once(isObject, async () => void (await account.send("DELETE", `/${container}`)))
     })
-    fine(await Swift.run(small, account.store({ container, object: "o", through })), "verified")
+    fine(await Swift.run(small, account.store({ container, object: "o", through })))
     await whole(container, 0)
   })
 
@@ -333,7 +333,7 @@ describe.skipIf(Swift.none)("reading back", () => {
         { type: "replaceAnswer", status: 503 }
       )
       const store = account.store({ container, object: "o", segmentSize: mib, through })
-      fine(await Swift.run(bytes, store, { verify: "destination" }), "verified")
+      fine(await Swift.run(bytes, store, { verify: "destination" }))
       const gets = through.requests.filter(({ method, path }) => method === "GET" && path.endsWith("/o"))
       assert.lengthOf(gets, 3)
       assert.match(gets[2]!.headers["range"]!, /^bytes=[1-9]\d*-$/)
@@ -367,7 +367,7 @@ describe.skipIf(Swift.none)("a token", () => {
         const access = ending(from, true)
         const store = SwiftStore.object({ access, container, object: "o", segmentSize: mib })
         const outcome = await Swift.run(bytes, store)
-        fine(outcome, bytes === small ? "verified" : "stored")
+        fine(outcome)
         await whole(container, bytes === small ? 0 : 4)
         if (bytes === large) assert.isAtLeast(access.refused(), 1)
       }

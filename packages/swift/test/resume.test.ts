@@ -210,10 +210,10 @@ describe.skipIf(Swift.none)("an upload to Swift whose process is killed (SIGKILL
       assert.lengthOf(left, receipt === undefined ? 1 : 0)
     }
     assert.isAtLeast(runs, 3)
-    assert.strictEqual(receipt.destinations[0]!.status, "stored")
+    assert.strictEqual(receipt.destinations[0]!.status, "verified")
     assert.match(
       receipt.destinations[0]!.notes!.join(),
-      /goes on with the upload of .*its 31 segments were each compared/
+      /goes on with the upload of .*made of the MD5s of its 31 segments/
     )
     assert.isTrue((await account.bytes(`/${container}/disk.img`)).equals(content))
     assert.lengthOf(await account.names(`${container}_segments`), 31)

@@ -1,7 +1,7 @@
 /**
  * Compares what a store says it holds with what was read: pure, since every verdict rests on it.
  */
-import { type Algorithm, algorithms, type Digests } from "../Digest.ts"
+import { algorithms, type Digests } from "../Digest.ts"
 import type { StoredObject } from "../Store.ts"
 
 /** Of a source that was read to its end. */
@@ -11,8 +11,8 @@ export interface SourceContent {
 }
 
 export type Judgement =
-  /** `compared` are the digests that both sides have and that are equal; never empty. */
-  | { readonly _tag: "Equal"; readonly compared: ReadonlyArray<Algorithm> }
+  /** `compared` are the digests that both sides have and that are equal, of the whole or of its parts; never empty. */
+  | { readonly _tag: "Equal"; readonly compared: ReadonlyArray<string> }
   /** Nothing differs, but there is no digest that both sides have. */
   | { readonly _tag: "Unproven" }
   | { readonly _tag: "SizeDiffers"; readonly message: string }
@@ -30,5 +30,8 @@ export const judge = (ours: SourceContent, object: StoredObject): Judgement => {
       message: `${different} of what was sent is ${ours.digests[different]}, of what the store holds ${object.digests[different]}`
     }
   }
-  return both.length > 0 ? { _tag: "Equal", compared: both } : { _tag: "Unproven" }
+  if (both.length > 0) return { _tag: "Equal", compared: both }
+  return object.composite === undefined
+    ? { _tag: "Unproven" }
+    : { _tag: "Equal", compared: [`${object.composite} of each part`] }
 }

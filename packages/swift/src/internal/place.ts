@@ -60,7 +60,9 @@ export interface Place {
 export const make = (
   target: Target,
   matches: (found: Objects.Found) => boolean,
-  replaces: () => boolean = () => true
+  replaces: () => boolean = () => true,
+  /** Whether an object is the one that our segments, each compared by its MD5, give. */
+  isComposed: (found: Objects.Found) => boolean = () => false
 ): Place => {
   const { api, before, container, object, uri } = target
   const notes = new Set<string>()
@@ -82,7 +84,12 @@ export const make = (
   }
 
   const stored = (found: Objects.Found): Inspection => {
-    const stored: StoredObject = { id: `${container}/${object}`, size: found.size, digests: Objects.digestsOf(found) }
+    const stored: StoredObject = {
+      id: `${container}/${object}`,
+      size: found.size,
+      digests: Objects.digestsOf(found),
+      ...(isComposed(found) ? { composite: "md5" } : undefined)
+    }
     return { _tag: "Stored", object: stored }
   }
 
