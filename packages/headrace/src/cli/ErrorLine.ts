@@ -67,11 +67,13 @@ const advicesOf: Readonly<Record<string, Partial<Readonly<Record<Reason, string>
   },
   s3: {
     Unauthorized: "check the keys in AWS_* or in the profile",
+    Conflict: "write another key, or leave out if_none_match to replace it",
     Forbidden: "ask for the right to do this in this bucket",
     NotFound: "check the bucket and the key"
   },
   swift: { NotFound: "check the container and the object" },
   file: {
+    Conflict: "name a file that is to be written",
     Forbidden: "check the permissions",
     NotFound: "check the path",
     QuotaExceeded: "make room, or write somewhere else",
