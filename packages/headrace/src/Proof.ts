@@ -15,8 +15,9 @@ const row = (name: string, text: string): string => Text.oneLine(`  ${name.padEn
 const sent = (receipt: Receipt, end: Destination): string => {
   const bytes = receipt.source.size ?? end.bytesSent
   const again = end.bytesSent - bytes
+  const now = again < 0 ? `${size(end.bytesSent)} of ${Text.count(bytes)}` : size(bytes)
   return [
-    `${size(bytes)} in ${Quantity.formatDuration(end.elapsedMs)}`,
+    `${now} in ${Quantity.formatDuration(end.elapsedMs)}`,
     ...(end.elapsedMs > 0 && bytes > 0 ? [Quantity.formatRate((end.bytesSent * 1000) / end.elapsedMs)] : []),
     end.attempts === 1 ? "1 attempt" : `${end.attempts} attempts`,
     ...(again > 0 ? [`${Quantity.formatBytes(again)} of it sent again`] : [])

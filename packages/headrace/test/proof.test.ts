@@ -59,6 +59,12 @@ describe("a receipt in words", () => {
     expect(lines.at(-1)).toContain("read back")
   })
 
+  it("of one that was gone on with says how much of it was sent now", () => {
+    expect(Proof.lines(receipt({ ...verified, attempts: 1, bytesSent: 536_870_912 }))[1]).toBe(
+      "  sent      536,870,912 bytes (512 MiB) of 1,073,741,824 in 5.1s, 100 MiB/s, 1 attempt"
+    )
+  })
+
   it("of several tells once what was read, and of each what it was compared by", () => {
     const { proof: _proof, ...rest } = verified
     const copy: Destination = {

@@ -91,6 +91,24 @@ describe("notes of an upload", () => {
     })
   )
 
+  it.skipIf(process.platform !== "linux")(
+    "of a process that has ended are nobody's, also before its parent waits for it",
+    async () => {
+      // sh replaces itself by a program that never waits, and its child ends.
+      const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] })
+      try {
+        const [line] = (await once(parent.stdout, "data")) as [Buffer]
+        const pid = Number(line.toString())
+        const stat = () => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")
+        while (stat()[0] !== "Z") await new Promise((resolve) => setTimeout(resolve, 5))
+        assert.isFalse(Owner.lives(`${machine}-${pid}-${stat()[19]}-x`, Date.now()))
+        assert.isTrue(Owner.lives(Owner.mine(), Date.now()))
+      } finally {
+        parent.kill()
+      }
+    }
+  )
+
   it.live("end with a line that was cut off, wherever", () =>
     Effect.gen(function* () {
       const folder = temporary()

@@ -20,19 +20,26 @@ const machine = (): string => {
   return createHash("sha256").update(`${hostname()}\n${boot}`).digest("hex").slice(0, 12)
 }
 
-/** When a process was started, in the kernel's ticks, where that can be known: another one may get its number. */
-const startOf = (pid: number): string | undefined => {
+/**
+ * What the kernel says of a process: its state, and when it was started, in ticks, as another one may get its number.
+ * Nothing where that cannot be known.
+ */
+const statOf = (pid: number): { readonly state: string; readonly start: string } | undefined => {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
     // The second field is a name in parentheses that may hold anything (proc_pid_stat(5)); the start is the 22nd.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+    return { state: fields[0] ?? "", start: fields[19] ?? "0" }
   } catch {
     return undefined
   }
 }
 
+/** Ended, and not waited for by its parent: in a container the first process may never do that. */
+const isEnded = (state: string): boolean => /^[ZXx]/.test(state)
+
 /** A name for notes that this process writes. */
-export const mine = (): string => `${machine()}-${process.pid}-${startOf(process.pid) ?? "0"}-${randomUUID()}`
+export const mine = (): string => `${machine()}-${process.pid}-${statOf(process.pid)?.start ?? "0"}-${randomUUID()}`
 
 /** A name for notes that nobody writes. */
 export const nobody = (): string => `free-${randomUUID()}`
@@ -47,6 +54,7 @@ export const lives = (owner: string, lastWriteMs: number): boolean => {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ESRCH") return false
   }
-  const now = startOf(Number(pid))
-  return now === undefined || start === "0" || now === start
+  const now = statOf(Number(pid))
+  if (now === undefined) return true
+  return !isEnded(now.state) && (start === "0" || now.start === start)
 }
