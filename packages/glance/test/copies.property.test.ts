@@ -70,31 +70,95 @@ const run = async (glance: EmbeddedGlance, seed: number): Promise<ReadonlyArray<
   return copies.map(({ error, status }) => error?.reason ?? status)
 }
 
+const stagingFaultOf = (next: () => number): Fault => {
+  const pick = <A>(of: ReadonlyArray<A>): A => of[Math.floor(next() * of.length)]!
+  const kind = next()
+  if (kind < 0.35) {
+    return { type: "import", on: "import", ends: pick(["fails", "lost", "orphaned", "hangs"] as const) }
+  }
+  if (kind < 0.4) return { type: "corrupt", on: "import", offset: Math.floor(next() * 1000) }
+  const on = pick(["stage", "stage", "import", "import", "tasks", "show"] as const)
+  const at = pick(["before", "after"] as const)
+  const image =
+    on === "stage" && at === "after" ? { image: pick(["queued", "saving", "active", "deleted"] as const) } : {}
+  if (kind < 0.6) return { type: "drop", on, at, how: pick(["reset", "close"] as const), ...image }
+  if (kind < 0.9) {
+    return { type: "answer", on, at, status: pick([500, 502, 503, 504, 403, 409]), requestId: next() < 0.5, ...image }
+  }
+  return { type: "delay", on, at, ms: Math.floor(next() * 200) }
+}
+
+/** The same of a member, whose image is staged and imported. */
+const runStaged = async (glance: EmbeddedGlance, seed: number): Promise<ReadonlyArray<string>> => {
+  const next = randomFrom(seed)
+  const bytes = Buffer.alloc(1000 + Math.floor(next() * 50_000), `seed ${seed}`)
+  const store = ["fast", "cheap", "cold", "full"].filter(() => next() < 0.8).toSorted(() => next() - 0.5)
+  if (store.length < 2) store.splice(0, store.length, "full", "cheap")
+  const began = performance.now()
+  const options = { retries: 1, answerMs: 2000 }
+  const { receipt } = await upload({ endpoint: glance.url, token: "ann:one:member" }, bytes, { store }, options)
+  const told = `seed ${seed}: ${JSON.stringify(receipt.destinations)}`
+  assert.isBelow(performance.now() - began, 60_000, told)
+  const images = glance.images.list()
+  const verified = receipt.destinations.filter(({ status }) => status === "verified")
+  for (const { object, uri } of verified) {
+    const place = new URL(uri).searchParams.get("store")!
+    assert.isTrue((await glance.images.bytes(object!.id, place))?.equals(bytes), told)
+    assert.strictEqual(glance.images.get(object!.id)?.status, "active", told)
+  }
+  for (const { error, status } of receipt.destinations) {
+    if (status === "verified") continue
+    assert.strictEqual(status, "failed", told)
+    if (error!.left === "none") assert.deepStrictEqual([images.length, verified.length], [0, 0], told)
+    else if (!error!.left.startsWith("unknown ")) {
+      assert.include(
+        images.map(({ id, status }) => `${status} image ${id}`),
+        error!.left,
+        told
+      )
+    }
+  }
+  assert.isAtMost(images.length, 1, told)
+  return receipt.destinations.map(({ error, status }) => error?.reason ?? status)
+}
+
 describe("any stores, with any faults", () => {
-  it("have each the verdict that is true of them", async () => {
-    const seeds = Array.from({ length: cases }, (_, index) => firstSeed + index)
-    const found = new Map<string, number>()
-    const worker = async (): Promise<void> => {
-      for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift()) {
-        const next = randomFrom(-seed)
-        const glance = await start({
-          manner: next() < 0.5 ? "eventlet" : "uwsgi",
-          auth: "fake",
-          importStepMs: Math.floor(next() * 40),
-          stores: [{ id: "fast", default: true }, { id: "cheap" }, { id: "cold" }, { id: "full", fullAfterBytes: 10 }],
-          faults: Array.from({ length: Math.floor(next() * 4) }, () => faultOf(next))
-        })
-        try {
-          for (const result of await run(glance, seed)) found.set(result, (found.get(result) ?? 0) + 1)
-        } finally {
-          await glance.close()
+  it.each([
+    ["copied", run, faultOf],
+    ["staged and imported", runStaged, stagingFaultOf]
+  ] as const)(
+    "%s, have each the verdict that is true of them",
+    async (_name, run, faultOf) => {
+      const seeds = Array.from({ length: cases }, (_, index) => firstSeed + index)
+      const found = new Map<string, number>()
+      const worker = async (): Promise<void> => {
+        for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift()) {
+          const next = randomFrom(-seed)
+          const glance = await start({
+            manner: next() < 0.5 ? "eventlet" : "uwsgi",
+            auth: "fake",
+            importStepMs: Math.floor(next() * 40),
+            stores: [
+              { id: "fast", default: true },
+              { id: "cheap" },
+              { id: "cold" },
+              { id: "full", fullAfterBytes: 10 }
+            ],
+            faults: Array.from({ length: Math.floor(next() * 4) }, () => faultOf(next))
+          })
+          try {
+            for (const result of await run(glance, seed)) found.set(result, (found.get(result) ?? 0) + 1)
+          } finally {
+            await glance.close()
+          }
         }
       }
-    }
-    await Promise.all(Array.from({ length: concurrency }, worker))
-    console.log(JSON.stringify(Object.fromEntries(found)))
-    if (only === undefined) assert.isAbove(found.get("verified") ?? 0, cases / 2)
-  }, 300_000)
+      await Promise.all(Array.from({ length: concurrency }, worker))
+      console.log(JSON.stringify(Object.fromEntries(found)))
+      if (only === undefined) assert.isAbove(found.get("verified") ?? 0, cases / 2)
+    },
+    300_000
+  )
 })
 
 afterAll(() => runtime.dispose())
