@@ -10,6 +10,7 @@ import { type EmbeddedGlance, type Fault, type Options, start } from "@headrace/
 import type { TransferEvent } from "@headrace/core/TransferEvent"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { afterAll, afterEach, assert, describe, it } from "vitest"
 import { type Outcome, runtime, upload } from "./support/upload.ts"
 
@@ -375,5 +376,10 @@ describe("the URIs of an image in several stores", () => {
       "glance://prod/d?tag=t&store=x"
     ])
     assert.deepStrictEqual(uris({ name: "d", store: ["x"] }), ["glance://prod/d?store=x"])
+    const typed = Result.getOrThrow(GlanceStore.fromUri("glance://prod/d?store=x&tag=t&store=y&store=z"))
+    assert.deepStrictEqual(
+      [typed.uri, ...(typed.copies ?? []).map(({ uri }) => uri)],
+      ["x", "y", "z"].map((store) => `glance://prod/d?store=${store}&tag=t`)
+    )
   })
 })

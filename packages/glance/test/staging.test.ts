@@ -3,6 +3,9 @@
  * Glance in both manners, whose staging and imports go well, fail, hang and are lost.
  */
 import { createHash, randomBytes } from "node:crypto"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { buffer } from "node:stream/consumers"
 import * as GlanceStore from "@headrace/glance/GlanceStore"
 import * as Source from "@headrace/core/Source"
 import * as Transfer from "@headrace/core/Transfer"
@@ -189,6 +192,15 @@ describe.each(["eventlet", "uwsgi"] as const)("an image in several stores of a m
     assert.strictEqual(count(glance, "GET", /\/info\/stores\/detail$/), 1)
     // The one import is the copy.
     assert.strictEqual(counts(glance)[2], 1)
+  })
+
+  it("is staged after a copy was refused that was taken for allowed", async () => {
+    const glance = await begin()
+    // Whoever has the role of services sees the stores' details, and may not copy for all that.
+    const token = "svc:one:member,service"
+    assert.deepStrictEqual(results(await send(glance, ["fast", "cheap"], { token })), ["verified", "Forbidden"])
+    assert.deepStrictEqual(results(await send(glance, ["fast", "cheap"], { token })), ["verified", "verified"])
+    assert.deepStrictEqual(counts(glance), [1, 1, 2, 0])
   })
 
   it("is sent to the first store alone where there is neither way, and a plan says so", async () => {
@@ -378,6 +390,50 @@ describe.each(["eventlet", "uwsgi"] as const)("an image in several stores of a m
     const outcome = await send(glance, ["fast", "cheap", "cold"], { transfer: { answerMs: 900, retries: 0 } })
     assert.deepStrictEqual(results(outcome), ["verified", "verified", "verified"])
     assert.isAbove(outcome.receipt.destinations[0]!.elapsedMs, 1200)
+  })
+
+  it("is waited for where neither tasks nor locks are known, as before Victoria", async () => {
+    const glance = await begin({ importStepMs: 150 })
+    const old = createServer((request, response) => {
+      void (async () => {
+        const body = await buffer(request)
+        const path = request.url ?? "/"
+        if (path.endsWith("/tasks")) {
+          response.writeHead(404, { "x-openstack-request-id": "req-1" }).end()
+          return
+        }
+        const answer = await fetch(`${glance.url}${path}`, {
+          method: request.method!,
+          headers: Object.entries(request.headers).flatMap(([name, value]): Array<[string, string]> =>
+            ["host", "connection", "expect", "content-length", "transfer-encoding"].includes(name)
+              ? []
+              : [[name, String(value)]]
+          ),
+          ...(body.length === 0 ? {} : { body })
+        })
+        const { os_glance_import_task: _, ...shown } = JSON.parse((await answer.text()) || "{}") as Record<
+          string,
+          unknown
+        >
+        response
+          .writeHead(answer.status, { "x-openstack-request-id": "req-1", "Content-Type": "application/json" })
+          .end(answer.status === 204 ? undefined : JSON.stringify(shown))
+      })()
+    })
+    await new Promise<void>((resolve) => old.listen(0, "127.0.0.1", resolve))
+    try {
+      const endpoint = `http://127.0.0.1:${(old.address() as AddressInfo).port}`
+      const to = (store: ReadonlyArray<string>) =>
+        upload({ endpoint, token: member }, bytes, { store }, { retries: 1, answerMs: 1500 })
+      assert.deepStrictEqual(results(await to(["fast", "full", "cheap"])), ["verified", "Unavailable", "verified"])
+      assert.deepStrictEqual(counts(glance).slice(0, 2), [0, 1])
+      glance.faults.push({ type: "import", on: "import", ends: "fails" })
+      assert.deepStrictEqual(results(await to(["fast", "cheap"])), ["verified", "verified"])
+      assert.deepStrictEqual(counts(glance).slice(0, 2), [0, 3])
+    } finally {
+      old.closeAllConnections()
+      old.close()
+    }
   })
 
   it.each([

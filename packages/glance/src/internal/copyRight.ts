@@ -41,7 +41,7 @@ const ofImage = (api: Api, id: string): Effect.Effect<CopyRight, Fault.Fault> =>
       what: "it cannot be found out whether images may be copied to further stores"
     }),
     ({ status, words }) =>
-      status === 403
+      status === 403 && /copy_image/.test(words)
         ? "no"
         : status === 409 && /store for identifier .* not found|active task/i.test(words)
           ? "yes"

@@ -87,7 +87,8 @@ export const make = (input: {
       const what = `image ${id} cannot be copied to ${Imports.list(places)}`
       const reply = yield* Imports.request(api, { id, method: Imports.copyImage, stores: places, what })
       if (reply.status === 403) {
-        yield* site.copiesRefused
+        // A proxy's refusal says nothing of the policy.
+        if (/copy_image/.test(reply.words)) yield* site.copiesRefused
         const unstaged = (yield* site.importMethods)?.includes(Imports.glanceDirect) === false
         return yield* forbidden(reply, what, Imports.list(places), unstaged)
       }
@@ -108,7 +109,7 @@ export const make = (input: {
       const before = yield* Preflight.get(api, id, `image ${id} cannot be looked at`)
       if (before === undefined) return absent
       const isThere = (place: string) => Image.names(before.stores).includes(place)
-      const still: Imports.Seen = { record: before, running: false, task: undefined }
+      const still: Imports.Seen = { record: before, running: false, task: undefined, told: false }
       const looked = before.importTask !== undefined || !places.every(isThere) ? yield* Imports.of(api, before) : still
       if (looked === undefined) return absent
       const { record, running, task } = looked

@@ -79,6 +79,8 @@ export interface Import {
   /** Whether it still has the image. */
   readonly running: boolean
   readonly task: Task | undefined
+  /** Whether the service shows tasks. Where it does not it may have no lock either (before Victoria), and start late. */
+  readonly told: boolean
 }
 
 export interface Seen extends Import {
@@ -90,12 +92,14 @@ const ended = (status: string): boolean => status === "success" || status === "f
 const imported = (api: Api, record: Image.ImageRecord): Effect.Effect<Import, Fault.Fault> =>
   Effect.map(tasks(api, record.id), (all): Import => {
     const lock = record.importTask
-    if (all === undefined) return { running: lock !== undefined, task: undefined }
+    if (all === undefined) {
+      return { running: lock !== undefined || record.status === "importing", task: undefined, told: false }
+    }
     const latest = all.toSorted((a, b) => a.createdAt.localeCompare(b.createdAt)).at(-1)
-    if (lock === undefined) return { running: false, task: latest }
+    if (lock === undefined) return { running: false, task: latest, told: true }
     const task = all.find(({ id }) => id === lock)
     // A lock whose task has ended, or is not known any more, is one that nobody will open.
-    return { running: task !== undefined && !ended(task.status), task }
+    return { running: task !== undefined && !ended(task.status), task, told: true }
   })
 
 const read = (api: Api, id: string) => Preflight.get(api, id, `image ${id} cannot be looked at`)

@@ -35,6 +35,9 @@ export interface Staging {
 const firstLookMs = 100
 const longestLookMs = 5000
 
+/** Reasons of a body whose answer did not come from the service, or said nothing of it. */
+const unanswered: ReadonlySet<string> = new Set(["ConnectionLost", "Stalled", "Unavailable"])
+
 /** How often an import is asked for anew that was taken and of which there is no trace. */
 const longestLost = 3
 
@@ -129,7 +132,10 @@ export const make = (api: Api, stores: readonly [first: string, ...others: Reado
         if (seen === undefined) {
           return yield* Fault.make("Gone", `image ${id} was deleted before it was imported`, { clear: false })
         }
-        const { record, running } = seen
+        const { record } = seen
+        // Where nothing is told, a request that was taken may begin late, and goes on while stores are named.
+        const late = record.status === "uploading" ? Result.isSuccess(asked) : record.importing.length > 0
+        const running = seen.running || (!seen.told && late)
         const task = seen.task !== undefined && before.has(seen.task.id) ? undefined : seen.task
         const shown = Imports.mark(record, task)
         if (shown !== mark) {
@@ -189,7 +195,8 @@ export const make = (api: Api, stores: readonly [first: string, ...others: Reado
           return yield* Fault.make("Conflict", fault.message, { retryable: true, clear: false, status: 409 })
         }
         const ended = body.finalDigests !== undefined && (yield* body.finalDigests) !== undefined
-        if (!ended || !(yield* arrived(id, sent, body.answerMs))) return yield* Effect.fail(fault)
+        if (!ended || !unanswered.has(fault.reason) || !(yield* arrived(id, sent, body.answerMs)))
+          return yield* Effect.fail(fault)
       }
       yield* importing(id, body.answerMs)
     })
