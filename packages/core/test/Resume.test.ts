@@ -134,6 +134,29 @@ describe("an upload in parts that was cut off", () => {
     })
   )
 
+  it.live("beside another destination reads nothing again that both had, as one read was hashed for both", () =>
+    Effect.gen(function* () {
+      const memory = memoryStore()
+      const whole = MemoryStore.make()
+      const journal = Journals.make()
+      const cut = killed(
+        Faulty.make(memory.object("key"), { faults: [{ part: 8, after: 9000, final: true }] }, Faulty.sent())
+      )
+      const options = { to: [cut, whole.object("other")], keepFailed: true }
+      const first = yield* run({ source: counted(bytes).source, store: cut, journal, blocks: 128, options })
+      assert.deepStrictEqual(
+        first.receipt.destinations.map(({ status }) => status),
+        ["failed", "verified"]
+      )
+      const { read, source } = counted(bytes)
+      const second = yield* run({ source, store: memory.object("key"), journal })
+      assert.strictEqual(second.to.status, "verified", JSON.stringify(second.to))
+      assert.strictEqual(second.receipt.source.digests.sha256, sha256)
+      assert.isTrue(Buffer.from(memory.objects.get("key")!).equals(bytes))
+      assert.isAbove(read[1]!.from, 0)
+    })
+  )
+
   it.live("sends a part in the middle that is missing, though the hashers are past it", () =>
     Effect.gen(function* () {
       for (const partDigests of [[], ["crc64nvme"]] as ReadonlyArray<ReadonlyArray<Algorithm>>) {

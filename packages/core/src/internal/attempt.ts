@@ -129,7 +129,13 @@ const supplied = <R>(
     counters.read = reading.offset
     counters.sent = counters.acknowledged = standing.parts.reduce((sum, { length }) => sum + length, 0)
     const { shared } = reading
+    const hasher = yield* Digest.Hasher
+    const { replayable } = options.source
+    const noted = session.shape === "parts" && session.resumption !== undefined && replayable && hasher.resumable
+    const onState = (state: Digest.State) => standing.saved(state)
+    const every = plan?.partBytes ?? 1
     if (shared !== undefined) {
+      if (noted) shared.saveStates(every, onState)
       counters.hashed = shared.hashed
       const stream = Progress.tap((bytes) => {
         counters.read += bytes
@@ -137,17 +143,13 @@ const supplied = <R>(
       return { stream, content: shared.content }
     }
     let digests: Digest.Digests | undefined
-    const hasher = yield* Digest.Hasher
     const hashing = yield* hasher.start(algorithms, reading.offset === 0 ? undefined : standing.state)
-    const { replayable } = options.source
-    const noted = session.shape === "parts" && session.resumption !== undefined && replayable && hasher.resumable
-    const onState = (state: Digest.State) => standing.saved(state)
     counters.hashed = hashing.hashed
     const stream = Checked.stream({
       ...options,
       context: yield* Effect.context<R>(),
       hashing,
-      checkpoints: noted ? { every: plan!.partBytes, onState } : undefined,
+      checkpoints: noted ? { every, isEnd: (total) => total % every === 0, onState } : undefined,
       onDigests: (all) => {
         digests = all
       }

@@ -62,6 +62,13 @@ const checkSeen = (uri: string, read: number, seen: number) =>
         })
       )
 
+export interface Checkpoints {
+  /** Bytes from one end of a part to the next, where what comes is to be cut there. */
+  readonly every?: number
+  readonly isEnd: (total: number) => boolean
+  readonly onState: (state: Digest.State) => void
+}
+
 export interface Options<R> {
   readonly source: Source<R>
   readonly context: Context.Context<R>
@@ -77,7 +84,7 @@ export interface Options<R> {
   readonly reported: Digest.Digests
   readonly counters: { read: number }
   /** Where states of the hashers are of use to somebody. */
-  readonly checkpoints?: { readonly every: number; readonly onState: (state: Digest.State) => void } | undefined
+  readonly checkpoints?: Checkpoints | undefined
   /** Told before the last block passes. */
   readonly onDigests: (digests: Digest.Digests) => void
 }
@@ -85,9 +92,9 @@ export interface Options<R> {
 export const stream = <R>(options: Options<R>): Stream.Stream<Block, SourceError.SourceError | Digest.DigestError> => {
   const { context, counters, expect, hashing, info, reading, reported, seen, size, source } = options
   const { offset } = reading
-  const checkpoints = options.checkpoints && { ...options.checkpoints, from: offset, hashing }
+  const { checkpoints } = options
   return reading.stream.pipe(
-    checkpoints === undefined ? (self) => self : Checkpoint.align(checkpoints),
+    checkpoints?.every === undefined ? (self) => self : Checkpoint.align({ every: checkpoints.every, from: offset }),
     Guard.length(source.uri, size, offset),
     Guard.atEnd(Effect.suspend(() => checkSeen(source.uri, counters.read, seen))),
     Guard.atEnd(Effect.provideContext(unchanged(source, info), context)),
@@ -102,7 +109,7 @@ export const stream = <R>(options: Options<R>): Stream.Stream<Block, SourceError
         checkDigests(source.uri, all, comparable(reported, all), "its service says")
       )
     }),
-    checkpoints === undefined ? (self) => self : Checkpoint.take(checkpoints),
+    checkpoints === undefined ? (self) => self : Checkpoint.take({ ...checkpoints, from: offset, hashing }),
     Guard.holdLast
   )
 }

@@ -11,17 +11,17 @@ import type { Hashing, State } from "../Digest.ts"
 type Blocks = Arr.NonEmptyReadonlyArray<Block>
 
 export interface Options {
-  /** Bytes from one end of a part to the next. */
-  readonly every: number
+  /** Whether a part ends there. */
+  readonly isEnd: (total: number) => boolean
   /** Where the stream begins. */
   readonly from: number
   readonly hashing: Hashing
   readonly onState: (state: State) => void
 }
 
-/** Cuts what comes, so that no piece goes past the end of a part. */
+/** Cuts what comes, so that no piece goes past the end of a part: they are `every` bytes apart. */
 export const align =
-  ({ every, from }: Pick<Options, "every" | "from">) =>
+  ({ every, from }: { readonly every: number; readonly from: number }) =>
   <E, R>(self: Stream.Stream<Block, E, R>): Stream.Stream<Block, E, R> =>
     Stream.transformPull(self, (pull) =>
       Effect.sync(() => {
@@ -52,11 +52,11 @@ export const align =
     )
 
 /**
- * Has the state saved at the end of each part, of a stream of pieces that were hashed and aligned. Nobody waits for it: a
- * part that ends while a state is being saved has none of its own.
+ * Has the state saved at the end of each part, of a stream of pieces that were hashed; of one that goes past the end
+ * there is none. Nobody waits for it: a part that ends while a state is being saved has none of its own.
  */
 export const take =
-  ({ every, from, hashing, onState }: Options) =>
+  ({ from, hashing, isEnd, onState }: Options) =>
   <E, R>(self: Stream.Stream<Block, E, R>): Stream.Stream<Block, E, R> =>
     Stream.transformPull(self, (pull, scope) =>
       Effect.sync(() => {
@@ -70,7 +70,7 @@ export const take =
         )
         return Effect.tap(pull, (blocks) => {
           for (const block of blocks) total += block.length
-          if (saving || total % every !== 0) return Effect.void
+          if (saving || !isEnd(total)) return Effect.void
           saving = true
           // At once: what comes next is not to be in it.
           return Effect.forkIn(save, scope, { startImmediately: true })

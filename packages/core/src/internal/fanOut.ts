@@ -13,7 +13,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Block } from "../Block.ts"
 import { BlockPool, BlockShare } from "../BlockPool.ts"
-import type { Algorithm, Digests, HasherService } from "../Digest.ts"
+import type { Algorithm, Digests, HasherService, State } from "../Digest.ts"
 import { DigestError } from "../DigestError.ts"
 import * as Guard from "../Guard.ts"
 import * as Progress from "../Progress.ts"
@@ -88,6 +88,8 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
     const delayed = new Set<number>()
     const algorithms = new Set<Algorithm>()
     const counters = { read: 0 }
+    /** Who has use for states of the hashers, and how far apart. */
+    const savers: Array<{ readonly every: number; readonly onState: (state: State) => void }> = []
     let hashed = () => 0
     let content: SourceContent | undefined
     let running = false
@@ -151,6 +153,12 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
         seen: 0,
         hashing,
         counters,
+        checkpoints: {
+          isEnd: (total) => savers.some(({ every }) => total % every === 0),
+          onState: (state) => {
+            for (const { every, onState } of savers) if (state.bytes % every === 0) onState(state)
+          }
+        },
         onDigests: (all) => {
           digests = all
         }
@@ -252,6 +260,7 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
           shared: {
             content: () => content,
             hashed: () => hashed(),
+            saveStates: (every, onState) => void savers.push({ every, onState }),
             mostBlocks: Math.floor(pool.stats().capacity / 2 / required.length)
           }
         }

@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Block } from "../Block.ts"
 import { BlockPool, BlockShare } from "../BlockPool.ts"
+import type { State } from "../Digest.ts"
 import type { DigestError } from "../DigestError.ts"
 import type { Source } from "../Source.ts"
 import type { SourceError } from "../SourceError.ts"
@@ -42,6 +43,8 @@ export interface Reading {
     readonly hashed: () => number
     /** Blocks that a destination may keep copies of the bytes in. */
     readonly mostBlocks: number
+    /** Has states of the hashers told, of the ends of parts of so many bytes, as far as pieces of the source end there. */
+    readonly saveStates: (every: number, onState: (state: State) => void) => void
   }
 }
 
