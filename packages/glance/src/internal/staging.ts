@@ -205,7 +205,10 @@ export const make = (api: Api, stores: readonly [first: string, ...others: Reado
     const found = Image.inspection(record)
     const spoiled = (why: string): Inspection => ({ _tag: "Spoiled", why })
     if (found._tag === "Absent") return Effect.succeed(found)
-    if (found._tag === "Stored" && Image.names(record.stores).includes(stores[0])) return Effect.succeed(found)
+    if (found._tag === "Stored" && Image.names(record.stores).includes(stores[0])) {
+      // The others have entries of their own.
+      return Effect.succeed({ _tag: "Stored", object: { ...found.object, store: stores[0] } })
+    }
     if (record.id === stuck?.id && found._tag !== "Stored") {
       return Effect.succeed(spoiled(`it is ${record.status}, and ${stuck.why}`))
     }
