@@ -1,0 +1,195 @@
+/**
+ * The commands and their options, with what their help says.
+ *
+ * @since 0.1.0
+ */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Invocation } from "./Invocation.ts"
+
+const text = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(description),
+    Flag.optional,
+    Flag.map(Option.getOrUndefined)
+  )
+
+const texts = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.atLeast(0))
+
+const yes = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
+
+/** Paragraphs as the help prints them: the first line is indented there, the others are indented here. */
+const paragraphs = (...texts: ReadonlyArray<string>): string =>
+  texts.map((paragraph) => paragraph.replace(/(?=\S)(.{1,96})(?:\s+|$)/g, "$1\n  ").trimEnd()).join("\n\n  ")
+
+const sourceArgument = Argument.String("SOURCE").pipe(
+  Argument.withDescription("PATH, - (standard input), file:///…, http(s)://…, glance://CLOUD/IMAGE, s3://…, swift://…")
+)
+
+const algorithms = "md5, sha1, sha256, sha512, blake3, xxh128, crc32c, crc64nvme"
+
+const memory = text("memory", "SIZE", "memory for all data in flight (64MiB; at least 4MiB)")
+const hasher = text("hasher", "wasm|native", "who computes the digests: hash-wasm in workers, or node:crypto (wasm)")
+const state = text("state", "DIR", "where it is noted how far uploads in parts are (the platform's folder for state)")
+const progress = text(
+  "progress",
+  "auto|plain|none",
+  "on standard error: live on a terminal, else a line each 10 s (auto)"
+)
+
+/** The names of commands that are known and not there yet. */
+export const later: Readonly<Record<string, string>> = {
+  run: "Run the transfers of a manifest",
+  plan: "Write a manifest of what two clouds differ in",
+  verify: "Look again at what was uploaded",
+  repair: "Redo what verify or run found wrong"
+}
+
+/** The root command; what is typed is handed to `choose`. */
+export const root = (choose: (invocation: Invocation) => void) => {
+  const upload = Command.make(
+    "upload",
+    {
+      source: sourceArgument,
+      to: texts("to", "DEST", "a destination that must succeed (repeatable): a URI as below, or a path"),
+      also: texts("also", "DEST", "a destination on best effort (repeatable): its failure is told, and is no error"),
+      limit: text("limit", "RATE", "50MiB/s, 400Mbit/s, or a timetable: '08:00,50MiB/s 19:00,off' (off)"),
+      digest: texts("digest", "LIST", `more digests to compute: ${algorithms}`),
+      expect: texts("expect", "ALGO:HEX", "a digest that the source must have; if not, nothing stays and exit code 3"),
+      verify: text("verify", "LEVEL", "transfer, source (read it again), destination (read it back) (transfer)"),
+      retries: text("retries", "N", "attempts after the first (5)"),
+      stall: text("stall", "DURATION", "no byte moved for so long: the attempt has failed (60s)"),
+      answer: text("answer", "DURATION", "after the last byte: how long the answer may take (15m)"),
+      memory,
+      progress,
+      json: yes("json", "standard output carries NDJSON events only"),
+      dryRun: yes("dry-run", "sign in, look at every precondition, say what would be done; make nothing"),
+      hasher,
+      keepFailed: yes("keep-failed", "leave what a failed upload made, to look at it"),
+      allowEmpty: yes("allow-empty", "accept a source of 0 bytes"),
+      noResume: yes(
+        "no-resume",
+        "begin afresh, not where an earlier upload of the same source to the same place ended"
+      ),
+      state
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Upload", ...given }))
+  ).pipe(
+    Command.withShortDescription("Send a source to one store or many and prove that it arrived"),
+    Command.withDescription(
+      paragraphs(
+        "Send a source to one store or many, reading it once, and prove that it arrived.",
+        "A destination is PATH or file:///… (written beside, synced, renamed), http(s)://… (PUT), " +
+          "glance://CLOUD/IMAGE, s3://BUCKET/KEY or swift://CLOUD/CONTAINER/OBJECT.",
+        "A cloud is a name in clouds.yaml, or envvars for OS_*. The image is made with the name in the URI; a UUID " +
+          "there is an existing image, which must be queued. Parameters of an image: store (repeatable: the service " +
+          "copies to the others), disk_format, container_format, visibility, protected, min_disk, min_ram, tag, " +
+          "hidden, id, name, property.KEY.",
+        "Parameters of s3: endpoint, region, profile, part_size, storage_class, if_none_match; keys and defaults are " +
+          "found as the AWS tools find them. Of swift: segment_size, segment_container, content_type.",
+        "An upload in parts that was cut off goes on where it was when the same command is typed again; " +
+          "headrace gc shows what was left.",
+        "Exit codes: 0 verified, or stored where the store can prove nothing; 1 wrong usage or configuration; 2 a " +
+          "destination that must succeed failed; 3 the bytes are not the source's, or not the expected ones; 130, 143 and 129 interrupted, " +
+          "after cleaning up."
+      )
+    ),
+    Command.withExamples([
+      { command: "headrace upload disk.qcow2 --to glance://prod/disk", description: "A file to a new image" },
+      {
+        command: "zstdcat disk.raw.zst | headrace upload - --to 'glance://prod/disk?disk_format=raw&store=fast'",
+        description: "Standard input to a named store"
+      },
+      {
+        command: "headrace upload glance://old/disk --to glance://new/disk --limit 400Mbit/s --json",
+        description: "From cloud to cloud, with a limit and events for a program"
+      },
+      {
+        command:
+          "headrace upload disk.qcow2 --to glance://prod/disk --to s3://images/disk.qcow2 --also /backup/disk.qcow2",
+        description: "One read to three places, of which the last may fail"
+      }
+    ])
+  )
+
+  const sum = Command.make(
+    "sum",
+    {
+      source: sourceArgument,
+      digest: texts("digest", "LIST", `digests to compute: ${algorithms} (sha512)`),
+      memory,
+      progress,
+      hasher
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Sum", ...given }))
+  ).pipe(
+    Command.withShortDescription("Compute digests of a source, as sha512sum prints them"),
+    Command.withDescription(
+      paragraphs(
+        "Compute digests of a source. One is printed as sha512sum does, HEX and name; several as sha512sum --tag does, " +
+          "a line each: SHA512 (name) = HEX."
+      )
+    )
+  )
+
+  const stores = Command.make(
+    "stores",
+    {
+      uri: Argument.String("URI").pipe(
+        Argument.withDescription(
+          "a destination; of an object's URI also glance://CLOUD, s3://BUCKET, swift://CLOUD/CONTAINER"
+        )
+      ),
+      json: yes("json", "one line of JSON instead of a table")
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Stores", ...given }))
+  ).pipe(
+    Command.withShortDescription("Show what a store can do"),
+    Command.withDescription(
+      "Show what a store can do: its places, the digests it reports, its limits, and how each was learnt."
+    )
+  )
+
+  const gc = Command.make(
+    "gc",
+    {
+      uri: Argument.String("DEST").pipe(
+        Argument.withDescription(
+          "a destination, or all of s3://BUCKET, swift://CLOUD/CONTAINER, glance://CLOUD, FOLDER/"
+        )
+      ),
+      olderThan: text("older-than", "DURATION", "only what was begun so long ago: 1d, 12h"),
+      delete: yes("delete", "give them up, and delete what they left"),
+      state,
+      json: yes("json", "a line of JSON for each")
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Gc", ...given }))
+  ).pipe(
+    Command.withShortDescription("List what unfinished uploads left, and delete it when told"),
+    Command.withDescription(
+      paragraphs(
+        "List uploads that were begun and not finished: those that the store knows of, and those that are noted here. " +
+          "Nothing is deleted without --delete, and never what a running process here writes.",
+        "Exit codes: 0 listed, or deleted; 1 wrong usage or configuration; 2 the store could not be asked, or some of it " +
+          "could not be deleted."
+      )
+    )
+  )
+
+  const planned = Object.entries(later).map(([name, description]) =>
+    Command.make(name, {}, () => Effect.sync(() => choose({ _tag: "Later", command: name }))).pipe(
+      Command.withDescription(`${description} (not supported yet)`)
+    )
+  )
+
+  return Command.make("headrace").pipe(
+    Command.withDescription("Upload disk images and other large objects, and prove that the right bytes arrived."),
+    Command.withSubcommands([upload, sum, stores, gc, ...planned])
+  )
+}
