@@ -4,12 +4,12 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Response, Transport } from "@headrace/core/Transport"
 import type { GlanceAccess } from "../GlanceAccess.ts"
 import * as Answer from "./answer.ts"
+import * as Calls from "@headrace/keystone/ServiceCalls"
 import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Platform from "./platform.ts"
 import * as Words from "@headrace/keystone/ServiceWords"
@@ -38,25 +38,17 @@ export interface Reply {
   readonly words: string
 }
 
-export interface Signed {
-  readonly headers: Readonly<Record<string, string>>
-  readonly token: Redacted.Redacted | undefined
-}
-
 export interface Api {
   readonly access: GlanceAccess
   readonly transport: Transport["Service"]
   readonly call: (call: Call) => Effect.Effect<Reply, Fault.Fault>
   /** Header fields that every request carries: the token, and an id of its own by which operators find it. */
-  readonly sign: Effect.Effect<Signed, Fault.Fault>
+  readonly sign: Effect.Effect<Calls.Signed, Fault.Fault>
   /** Says that a token was refused; true when there is another one. */
   readonly renew: (token: Redacted.Redacted | undefined) => Effect.Effect<boolean, Fault.Fault>
   /** Reads an error answer. */
   readonly answer: (response: Response, token: Redacted.Redacted | undefined) => Effect.Effect<Answer.Answer>
 }
-
-/** A service that asks for more than this is left to the engine, which waits longer. */
-const longestWaitMs = 5000
 
 const parse = (text: string): unknown => {
   if (text.trim() === "") return undefined
@@ -68,7 +60,7 @@ const parse = (text: string): unknown => {
 }
 
 export const make = (access: GlanceAccess, transport: Transport["Service"]): Api => {
-  const unsigned = Effect.map(Platform.uuid, (id): Signed => ({
+  const unsigned = Effect.map(Platform.uuid, (id): Calls.Signed => ({
     headers: { "X-OpenStack-Request-ID": `req-${id}` },
     token: undefined
   }))
@@ -79,8 +71,7 @@ export const make = (access: GlanceAccess, transport: Transport["Service"]): Api
     return { headers: token === undefined ? headers : { ...headers, "X-Auth-Token": Redacted.value(token) }, token }
   })
 
-  const renew = (token: Redacted.Redacted | undefined) =>
-    token === undefined ? Effect.succeed(false) : Effect.mapError(access.renew(token), Fault.fromKeystone)
+  const renew = Calls.renewing(access)
 
   const answer = (response: Response, token: Redacted.Redacted | undefined) =>
     Effect.gen(function* () {
@@ -90,7 +81,7 @@ export const make = (access: GlanceAccess, transport: Transport["Service"]): Api
       return Answer.read(response, body, secret, yield* Clock.currentTimeMillis)
     })
 
-  const once = (call: Call, signed: Signed): Effect.Effect<Reply, Fault.Fault, Scope.Scope> =>
+  const once = (call: Call, signed: Calls.Signed): Effect.Effect<Reply, Fault.Fault, Scope.Scope> =>
     Effect.gen(function* () {
       const response = yield* Effect.mapError(
         transport.send({
@@ -121,26 +112,11 @@ export const make = (access: GlanceAccess, transport: Transport["Service"]): Api
     })
 
   const call = (request: Call): Effect.Effect<Reply, Fault.Fault> =>
-    Effect.gen(function* () {
-      const tries = request.tries ?? 3
-      let failures = 0
-      let renewed = false
-      while (true) {
-        const signed = yield* request.anonymous === true ? unsigned : sign
-        const result = yield* Effect.result(Effect.scoped(once(request, signed)))
-        if (result._tag === "Success") return result.success
-        const fault = result.failure
-        if (fault.reason === "Unauthorized" && !renewed) {
-          renewed = true
-          if (yield* renew(signed.token)) continue
-        }
-        failures++
-        // A stall has taken a minute already; whoever waits for the call decides about another one.
-        if (!fault.retryable || fault.reason === "Stalled" || failures >= tries) return yield* fault
-        const wait = Math.max(fault.retryAfterMs ?? 0, 200 * 2 ** (failures - 1))
-        if (wait > longestWaitMs) return yield* fault
-        yield* Effect.sleep(Math.round(wait * (1 + (yield* Random.next) / 4)))
-      }
+    Calls.run({
+      sign: request.anonymous === true ? unsigned : sign,
+      renew,
+      once: (signed) => once(request, signed),
+      tries: request.tries
     })
 
   return { access, transport, call, sign, renew, answer }

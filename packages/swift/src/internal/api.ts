@@ -5,11 +5,11 @@
 import type { Response, Transport } from "@headrace/core/Transport"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { SwiftAccess } from "../SwiftAccess.ts"
 import * as Answer from "./answer.ts"
+import * as Calls from "@headrace/keystone/ServiceCalls"
 import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Platform from "./platform.ts"
 
@@ -38,25 +38,17 @@ export interface Reply {
   readonly requestId: string | undefined
 }
 
-export interface Signed {
-  readonly headers: Readonly<Record<string, string>>
-  readonly token: Redacted.Redacted | undefined
-}
-
 export interface Api {
   readonly access: SwiftAccess
   readonly transport: Transport["Service"]
   readonly call: (call: Call) => Effect.Effect<Reply, Fault.Fault>
   /** The header field that carries the token. */
-  readonly sign: Effect.Effect<Signed, Fault.Fault>
+  readonly sign: Effect.Effect<Calls.Signed, Fault.Fault>
   /** Says that a token was refused; true when there is another one. */
   readonly renew: (token: Redacted.Redacted | undefined) => Effect.Effect<boolean, Fault.Fault>
   /** Reads an error answer. */
   readonly answer: (response: Response, token: Redacted.Redacted | undefined) => Effect.Effect<Answer.Answer>
 }
-
-/** A service that asks for more than this is left to the engine, which waits longer. */
-const longestWaitMs = 5000
 
 /** The JSON of a text, or `undefined` when it is none. */
 export const parse = (text: string): unknown => {
@@ -68,14 +60,13 @@ export const parse = (text: string): unknown => {
 }
 
 export const make = (access: SwiftAccess, transport: Transport["Service"]): Api => {
-  const unsigned: Signed = { headers: {}, token: undefined }
+  const unsigned: Calls.Signed = { headers: {}, token: undefined }
 
   const sign = Effect.map(Effect.mapError(access.token, Fault.fromKeystone), (token) =>
     token === undefined ? unsigned : { headers: { "X-Auth-Token": Redacted.value(token) }, token }
   )
 
-  const renew = (token: Redacted.Redacted | undefined) =>
-    token === undefined ? Effect.succeed(false) : Effect.mapError(access.renew(token), Fault.fromKeystone)
+  const renew = Calls.renewing(access)
 
   const answer = (response: Response, token: Redacted.Redacted | undefined) =>
     Effect.gen(function* () {
@@ -85,7 +76,7 @@ export const make = (access: SwiftAccess, transport: Transport["Service"]): Api 
       return Answer.read(response, body, secret, yield* Clock.currentTimeMillis)
     })
 
-  const once = (call: Call, signed: Signed): Effect.Effect<Reply, Fault.Fault, Scope.Scope> =>
+  const once = (call: Call, signed: Calls.Signed): Effect.Effect<Reply, Fault.Fault, Scope.Scope> =>
     Effect.gen(function* () {
       const body = call.body ?? (call.method === "PUT" || call.method === "POST" ? Platform.utf8("") : undefined)
       const response = yield* Effect.mapError(
@@ -108,26 +99,11 @@ export const make = (access: SwiftAccess, transport: Transport["Service"]): Api 
     })
 
   const call = (request: Call): Effect.Effect<Reply, Fault.Fault> =>
-    Effect.gen(function* () {
-      const tries = request.tries ?? 3
-      let failures = 0
-      let renewed = false
-      while (true) {
-        const signed = request.anonymous === true ? unsigned : yield* sign
-        const result = yield* Effect.result(Effect.scoped(once(request, signed)))
-        if (result._tag === "Success") return result.success
-        const fault = result.failure
-        if (fault.reason === "Unauthorized" && !renewed) {
-          renewed = true
-          if (yield* renew(signed.token)) continue
-        }
-        failures++
-        // A stall has taken a minute already; whoever waits for the call decides about another one.
-        if (!fault.retryable || fault.reason === "Stalled" || failures >= tries) return yield* fault
-        const wait = Math.max(fault.retryAfterMs ?? 0, 200 * 2 ** (failures - 1))
-        if (wait > longestWaitMs) return yield* fault
-        yield* Effect.sleep(Math.round(wait * (1 + (yield* Random.next) / 4)))
-      }
+    Calls.run({
+      sign: request.anonymous === true ? Effect.succeed(unsigned) : sign,
+      renew,
+      once: (signed) => once(request, signed),
+      tries: request.tries
     })
 
   return { access, transport, call, sign, renew, answer }
