@@ -18,6 +18,7 @@ import * as Ends from "./Ends.ts"
 import * as Engine from "./Engine.ts"
 import { HeadraceError } from "./HeadraceError.ts"
 import { aliveDuring } from "./internal/aliveDuring.ts"
+import * as Cancellations from "./internal/cancellations.ts"
 import * as EventQueue from "./internal/eventQueue.ts"
 import * as SharedEngine from "./internal/sharedEngine.ts"
 import * as Settings from "./Settings.ts"
@@ -110,6 +111,12 @@ export interface Upload {
   readonly events: AsyncIterable<TransferEvent>
   /** The receipt of an upload that succeeded; rejects with `HeadraceError`. */
   readonly receipt: Promise<Receipt>
+  /**
+   * Cancels one destination and tidies up there; the others go on. It is named as it was given, or by its place among
+   * `to` and then `also`; throws a `RangeError` for what is neither. One that has to succeed makes the upload fail with
+   * `Interrupted` at its end; one that has a verdict stands.
+   */
+  readonly cancel: (destination: string | number) => void
 }
 
 /**
@@ -120,13 +127,19 @@ export interface Upload {
  */
 export const upload = (source: Input, options: UploadOptions): Upload => {
   const queue = EventQueue.make()
-  const receipt = aliveDuring(start(source, options, queue)).finally(queue.end)
+  const cancellations = Cancellations.make(([options.to, options.also ?? []] as ReadonlyArray<string>).flat())
+  const receipt = aliveDuring(start(source, options, queue, cancellations)).finally(queue.end)
   // Who reads only the events learns of a failure there; it must not end the process as an unhandled rejection.
   receipt.catch(() => {})
-  return { events: queue.events, receipt }
+  return { events: queue.events, receipt, cancel: cancellations.cancel }
 }
 
-const start = async (input: Input, options: UploadOptions, queue: EventQueue.EventQueue): Promise<Receipt> => {
+const start = async (
+  input: Input,
+  options: UploadOptions,
+  queue: EventQueue.EventQueue,
+  cancellations: Cancellations.Cancellations
+): Promise<Receipt> => {
   const settings = Settings.parse({
     ...options,
     expect: Object.entries(options.expect ?? {}).map(([algorithm, hex]) => `${algorithm}:${hex}`)
@@ -159,6 +172,7 @@ const start = async (input: Input, options: UploadOptions, queue: EventQueue.Eve
       keepFailed: options.keepFailed ?? false,
       allowEmpty: options.allowEmpty ?? false,
       onEvent,
+      cancel: ({ index }) => cancellations.of(index),
       ...(options.id === undefined ? undefined : { id: options.id })
     })
   })

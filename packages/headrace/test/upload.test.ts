@@ -170,6 +170,37 @@ describe("upload", () => {
     expect(await failure(transfer.receipt)).toMatchObject({ reason: "Interrupted", left: "none" })
   })
 
+  it("one of several destinations can be cancelled, and the others stand", async () => {
+    const { transfer } = start(slowPieces(0), {
+      to: "glance://emb/goes-on",
+      also: ["glance://emb/cancelled", "copy-1.raw"],
+      limit: "2MiB/s"
+    })
+    expect(() => transfer.cancel("glance://emb/other")).toThrow(RangeError)
+    expect(() => transfer.cancel(3)).toThrow(RangeError)
+    for await (const event of transfer.events) {
+      if (event.type !== "progress" || event.read === 0) continue
+      transfer.cancel("glance://emb/cancelled")
+      transfer.cancel(2)
+    }
+    const { destinations } = await transfer.receipt
+    expect(destinations.map(({ error, status }) => [status, error?.left])).toEqual([
+      ["verified", undefined],
+      ["cancelled", "none"],
+      ["cancelled", "none"]
+    ])
+    expect(await stored("goes-on")).toEqual(Buffer.from(bytes))
+    expect(await stored("cancelled")).toBeUndefined()
+  })
+
+  it("cancelled and required makes the upload fail", async () => {
+    const { transfer } = start(slowPieces(0), { to: ["glance://emb/stays", "copy-2.raw"], limit: "2MiB/s" })
+    transfer.cancel(1)
+    const error = await failure(transfer.receipt)
+    expect(error).toMatchObject({ reason: "Interrupted", left: "none", uri: "copy-2.raw" })
+    expect(error.receipt!.destinations.map(({ status }) => status)).toEqual(["verified", "cancelled"])
+  })
+
   it("an abort before the start asks nobody", async () => {
     const before = bench.glance.requests.length
     const error = await failure(start(bytes, { signal: AbortSignal.abort() }).transfer.receipt)
