@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { BlockPool, makeUnsafe } from "@headrace/core/BlockPool"
 import * as Leftovers from "@headrace/core/Leftovers"
 import * as MemoryStore from "@headrace/core/MemoryStore"
@@ -75,6 +76,46 @@ describe("what uploads in parts have left", () => {
       assert.deepInclude(gone, { known: "noted", token: "upload-1" })
       yield* Effect.scoped(gone!.discard)
       assert.strictEqual(journal.notes.length, 0)
+    })
+  )
+
+  it.live("of a whole container is all that is in it, and is given up by name", () =>
+    Effect.gen(function* () {
+      const memory = MemoryStore.make({ shape: "parts", limits })
+      const journal = Journals.make()
+      const aborted: Array<readonly [token: string, uri: string | undefined]> = []
+      const named = (uri: string): Store => ({ ...memory.object(uri), uri })
+      for (const uri of ["box://b/in/a", "box://b/in/gone", "box://b/out", "box://b/in/a?at=else"]) {
+        yield* leave(named(uri), journal)
+      }
+      const container: Store = {
+        ...named("box://b/in/"),
+        unfinished: Stream.fromIterable([
+          { token: "upload-1", uri: "box://b/in/a", startedAt: 1, bytes: undefined },
+          { token: "other", uri: "box://b/in/a", startedAt: 1, bytes: 5 }
+        ]),
+        abort: (token, uri) => Effect.sync(() => void aborted.push([token, uri]))
+      }
+      const find = Effect.provideService(Leftovers.find(container), UploadJournal, journal.service)
+      const found = yield* find
+      assert.deepStrictEqual(
+        found.map(({ known, token, uri }) => [uri, token, known]),
+        [
+          ["box://b/in/a", "upload-1", "both"],
+          ["box://b/in/a", "other", "listed"],
+          ["box://b/in/gone", "upload-2", "noted"]
+        ]
+      )
+      yield* Effect.scoped(Effect.forEach(found, ({ discard }) => discard))
+      assert.deepStrictEqual(aborted, [
+        ["upload-1", "box://b/in/a"],
+        ["other", "box://b/in/a"],
+        ["upload-2", "box://b/in/gone"]
+      ])
+      assert.deepStrictEqual(
+        journal.notes.map(({ destination }) => destination),
+        ["box://b/out", "box://b/in/a?at=else"]
+      )
     })
   )
 

@@ -8,6 +8,7 @@ import {
   PutObjectCommand,
   type S3Client
 } from "@aws-sdk/client-s3"
+import * as Leftovers from "@headrace/core/Leftovers"
 import type { PartsSession, StoredPart } from "@headrace/core/Store"
 import type { StoreError } from "@headrace/core/StoreError"
 import type { Transport } from "@headrace/core/Transport"
@@ -473,6 +474,49 @@ describe.skipIf(Bed.none)("an upload that was begun", () => {
       })
     )
     assert.strictEqual(await uploads(options.key), 0)
+  })
+
+  it("is listed by its bucket with all others under a prefix, and given up from there", async () => {
+    const { key, ...bucket } = { ...place(fresh()), partSize: partBytes }
+    const keys = [`${key}/b c`, `${key}/d/é`]
+    await withBlocks(
+      Effect.gen(function* () {
+        for (const one of [...keys, `${key}-not`]) yield* (yield* session({ ...bucket, key: one }, big.length)).begin
+        const store = S3Store.bucket({ ...bucket, prefix: `${key}/` })
+        const found = yield* Leftovers.find(store)
+        assert.deepStrictEqual(
+          found.map(({ known, uri }) => ({ known, uri })),
+          keys.map((key) => ({ known: "listed", uri: S3Store.object({ ...bucket, key }).uri }))
+        )
+        const all = yield* Stream.runCollect(S3Store.bucket(bucket).unfinished!)
+        assert.isAtLeast(all.length, 3)
+        yield* Effect.forEach(found, ({ discard }) => discard)
+        assert.deepStrictEqual(yield* Leftovers.find(store), [])
+        const unnamed = yield* Effect.flip(store.abort!("upload"))
+        assert.include(unnamed.message, "it is not said of which object the upload is")
+        yield* Effect.forEach(
+          yield* Leftovers.find(S3Store.object({ ...bucket, key: `${key}-not` })),
+          (one) => one.discard
+        )
+      })
+    )
+    assert.strictEqual(await uploads(key), 0)
+  })
+
+  it("and its bucket says what the service can do, and takes no object", async () => {
+    const { key: _, ...bucket } = place(fresh())
+    await withBlocks(
+      Effect.gen(function* () {
+        const store = S3Store.bucket(bucket)
+        assert.deepInclude(yield* store.capabilities, { shape: "parts", reports: ["crc64nvme"] })
+        const content = { size: 1, head: new Uint8Array(1) }
+        assert.strictEqual((yield* Effect.flip(store.open(content))).reason._tag, "InvalidUri")
+        const none = yield* Effect.flip(S3Store.bucket({ ...bucket, bucket: "no-such-bucket" }).capabilities)
+        assert.strictEqual(none.reason._tag, "NotFound")
+        const wrong = yield* Effect.flip(S3Store.bucket({ ...bucket, bucket: "no bucket" }).capabilities)
+        assert.strictEqual(wrong.reason._tag, "InvalidUri")
+      })
+    )
   })
 
   it("lists more than a thousand parts and goes on with all of them", async () => {

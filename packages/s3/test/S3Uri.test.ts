@@ -105,3 +105,26 @@ describe("a source", () => {
     )
   })
 })
+
+describe("a bucket", () => {
+  const bucket = (uri: string) => {
+    const result = S3Uri.bucketFrom(uri)
+    return Result.isSuccess(result) ? result.success : assert.fail(`${uri}: ${result.failure.message}`)
+  }
+
+  it("is named alone, or with a prefix that ends with a slash", () => {
+    assert.deepStrictEqual(bucket("s3://images"), { bucket: "images" })
+    assert.deepStrictEqual(bucket("s3://images/"), { bucket: "images" })
+    assert.deepStrictEqual(bucket("s3://images/a%20b/c/?region=eu-1"), {
+      bucket: "images",
+      prefix: "a b/c/",
+      region: "eu-1"
+    })
+  })
+
+  it("is not what names an object, and takes no parameter of one", () => {
+    assert.isUndefined(bucket("s3://images/disk.img?region=eu-1"))
+    assert.include(wrong(S3Uri.bucketFrom("s3://images?part_size=8MiB")).message, 'unknown parameter "part_size"')
+    assert.include(wrong(S3Uri.bucketFrom("s3://")).message, "the bucket is missing")
+  })
+})

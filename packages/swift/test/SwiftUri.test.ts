@@ -87,3 +87,28 @@ describe("swift://CLOUD/CONTAINER/OBJECT", () => {
     )
   })
 })
+
+describe("swift://CLOUD/CONTAINER", () => {
+  const container = (uri: string) => {
+    const result = SwiftUri.containerFrom(uri)
+    return result._tag === "Success" ? result.success : assert.fail(result.failure.message)
+  }
+
+  it("is a container, with or without a slash at its end", () => {
+    for (const uri of ["swift://prod/a%20b", "swift://prod/a%20b/"]) {
+      assert.deepStrictEqual(container(uri), { uri: "swift://prod/a%20b", cloud: "prod", container: "a b" })
+    }
+    assert.deepStrictEqual(container("swift://prod/c/?segment_container=s"), {
+      uri: "swift://prod/c?segment_container=s",
+      cloud: "prod",
+      container: "c",
+      segmentContainer: "s"
+    })
+  })
+
+  it("is not what names an object", () => {
+    assert.isUndefined(container("swift://prod/c/o"))
+    const result = SwiftUri.containerFrom("swift://prod")
+    assert.include(result._tag === "Failure" ? result.failure.message : "", "the container is missing")
+  })
+})
