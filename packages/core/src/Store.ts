@@ -231,6 +231,8 @@ export interface PartBody<out E, out R> extends Body<E, R> {
   /** Where it begins in the object, in bytes. */
   readonly offset: number
   readonly length: number
+  /** Whether the stream can be run again and gives the same bytes, as of a part that is in memory (false). */
+  readonly replayable?: boolean
   /** The part's own digests: those that the session asked for with `partDigests`. */
   readonly digests: Digests
 }

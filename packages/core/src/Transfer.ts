@@ -130,8 +130,9 @@ export const run = <RS = never, RD = never>(
     Effect.gen(function* () {
       const { source } = options
       const id = options.id ?? (yield* Uuid.next)
+      const { cancel, onEvent } = options
       const emit = (event: Entry.Untimed) =>
-        Effect.flatMap(Entry.stamp(id, event), options.onEvent ?? (() => Effect.void))
+        onEvent === undefined ? Effect.void : Effect.flatMap(Entry.stamp(id, event), onEvent)
       const startedAt = yield* Clock.currentTimeMillis
       const ends = End.all(options.to, options.also ?? [])
       const lines = End.lines(ends)
@@ -234,7 +235,7 @@ export const run = <RS = never, RD = never>(
                 required: ends.map((end) => end.required)
               })
         const watched: Watch.Watched = { content, ends, startedAt, shared: fanOut, emit }
-        watching = yield* Effect.forkScoped(Watch.report(watched))
+        if (onEvent !== undefined) watching = yield* Effect.forkScoped(Watch.report(watched))
 
         const deliver = (end: End.End<RD>, index: number) =>
           Effect.gen(function* () {
@@ -255,10 +256,11 @@ export const run = <RS = never, RD = never>(
               },
               end.state
             )
-            const cancelled = options.cancel?.({ uri: end.store.uri, index }) ?? Effect.never
-            const verdict = yield* Effect.raceFirst(delivery, Effect.as(cancelled, undefined)).pipe(
-              Effect.ensuring(fanOut?.leave(index) ?? Effect.void)
-            )
+            const running =
+              cancel === undefined
+                ? delivery
+                : Effect.raceFirst(delivery, Effect.as(cancel({ uri: end.store.uri, index }), undefined))
+            const verdict = yield* fanOut === undefined ? running : Effect.ensuring(running, fanOut.leave(index))
             if (verdict?._tag === "Good") {
               end.counters.acknowledged = end.counters.sent
               yield* emit(yield* Watch.last(watched))

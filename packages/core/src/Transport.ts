@@ -41,6 +41,11 @@ export interface BlocksBody<out E, out R> {
   readonly _tag: "Blocks"
   readonly stream: Stream.Stream<Block, E, R>
   readonly length: number | undefined
+  /**
+   * Whether the stream can be run again and gives the same bytes (false). Up to 1 MiB, such a body is sent on a kept
+   * connection, and again when that turns out to be closed.
+   */
+  readonly replayable?: boolean
 }
 
 /**

@@ -54,10 +54,11 @@ const hasBytes = async (path: string): Promise<boolean> => {
   }
 }
 
-const info = (name: string, path: string): Effect.Effect<Info, SourceError> =>
+const info = (name: string, path: string, onStats: (stats: BigIntStats) => void): Effect.Effect<Info, SourceError> =>
   Effect.tryPromise({
     try: async () => {
       const stats = await stat(path, { bigint: true })
+      onStats(stats)
       if (stats.isDirectory()) throw Object.assign(new Error("a folder"), { code: "EISDIR" })
       if (isOnceOnly(stats)) return { size: undefined, identity: undefined }
       if (stats.isBlockDevice()) {
@@ -80,12 +81,12 @@ const sectorBytes = 512n
 /** What a file system keeps for itself of a file without holes is less than this. */
 const leastHole = 65_536n
 
+const hintsOf = (stats: BigIntStats): Hints =>
+  stats.isFile() ? { sparse: stats.size - stats.blocks * sectorBytes >= leastHole } : {}
+
 const hints = (name: string, path: string): Effect.Effect<Hints, SourceError> =>
   Effect.tryPromise({
-    try: async () => {
-      const stats = await stat(path, { bigint: true })
-      return stats.isFile() ? { sparse: stats.size - stats.blocks * sectorBytes >= leastHole } : {}
-    },
+    try: async () => hintsOf(await stat(path, { bigint: true })),
     catch: (cause) => unreadable(name, cause)
   })
 
@@ -99,9 +100,14 @@ const openFile = (name: string, path: string, flags: number): Effect.Effect<numb
     (fd) => Effect.callback<void>((resume) => close(fd, () => resume(Effect.void)))
   )
 
-const readFile = (name: string, path: string, offset: number): Stream.Stream<Block, SourceError, BlockShare> =>
+const readFile = (
+  name: string,
+  path: string,
+  offset: number,
+  size: number | undefined
+): Stream.Stream<Block, SourceError, BlockShare> =>
   Stream.scoped(
-    Stream.unwrap(Effect.map(openFile(name, path, constants.O_RDONLY), (fd) => readBlocks(name, fd, offset)))
+    Stream.unwrap(Effect.map(openFile(name, path, constants.O_RDONLY), (fd) => readBlocks(name, fd, offset, size)))
   )
 
 /**
@@ -144,13 +150,17 @@ export const make = (path: string): Source => {
   const absolute = resolve(path)
   const stats = lookAt(absolute)
   const onceOnly = stats !== undefined && isOnceOnly(stats)
+  /** As `info` has found it: a file that was changed since is refused at the end. */
+  let last: BigIntStats | undefined
   return {
     uri: path,
     replayable: !onceOnly,
-    info: info(path, absolute),
-    hints: hints(path, absolute),
+    info: info(path, absolute, (stats) => {
+      last = stats
+    }),
+    hints: Effect.suspend(() => (last === undefined ? hints(path, absolute) : Effect.succeed(hintsOf(last)))),
     open: (offset) => {
-      if (!onceOnly) return readFile(path, absolute, offset)
+      if (!onceOnly) return readFile(path, absolute, offset, last?.isFile() === true ? Number(last.size) : undefined)
       if (stats.isFIFO()) return Blocks.fromBytes(readPipe(path, absolute))
       return Blocks.fromBytes(
         fromReadable(

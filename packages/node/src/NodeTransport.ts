@@ -3,7 +3,7 @@
  * directions, answers found also when the write fails first, `Expect: 100-continue` with a short adaptive wait, stall
  * and answer timeouts, proxies as curl takes them from the environment.
  *
- * Requests without a body, or with at most 1 MiB in memory, use kept connections. When such a connection turns out to
+ * Requests without a body, or with at most 1 MiB that can be sent again, use kept connections. When such a connection turns out to
  * be dead before any byte of an answer, the request is sent once more on a fresh one, a `POST` too: callers make
  * their `POST`s safe to repeat (Headrace presets the ids of what it creates).
  *
@@ -106,8 +106,9 @@ const framed = <E, R>(request: Request<E, R>): Pick<Exchange<E, R>, "body" | "sm
   if (body === undefined) return { body: undefined, small: true }
   const trailed = request.trailers !== undefined
   if (body._tag === "Blocks") {
-    const { length, stream } = body
-    return { body: { stream, length, chunked: trailed || length === undefined }, small: false }
+    const { length, replayable, stream } = body
+    const small = replayable === true && !trailed && length !== undefined && length <= smallBytes
+    return { body: { stream, length, chunked: trailed || length === undefined }, small }
   }
   const length = body.bytes.byteLength
   return {
@@ -204,6 +205,7 @@ export const make = (options?: {
             body,
             trailers: trailersOf(request),
             small,
+            control: request.body?._tag !== "Blocks",
             expects,
             asks: mayAsk,
             stallMs: request.stallMs ?? defaultMs,

@@ -62,6 +62,33 @@ describe("a file", () => {
     )
   )
 
+  it.live("is read to its end also when it was another one when its size was asked", () =>
+    inFolder((folder) =>
+      Effect.gen(function* () {
+        const path = join(folder, "f")
+        for (const was of [0, 1, MiB - 1, MiB, MiB + 1, 2 * MiB]) {
+          for (const is of [0, 1, MiB - 1, MiB, MiB + 1, 2 * MiB, 2 * MiB + 1]) {
+            writeFileSync(path, pattern(was))
+            const source = FileSource.make(path)
+            const { size } = yield* source.info
+            if (was > 0) assert.strictEqual(size, was)
+            const bytes = pattern(is)
+            writeFileSync(path, bytes)
+            for (const [offset, share] of [
+              [0, 5],
+              [0, 2],
+              [1, 5]
+            ] as const) {
+              const got = yield* read(source, offset, share)
+              assert.isTrue(Buffer.from(got.bytes).equals(bytes.subarray(offset)), `${was} bytes were ${is}`)
+              assert.strictEqual(got.inUse, 0)
+            }
+          }
+        }
+      })
+    )
+  )
+
   it.live("says its size, and something that changes with it", () =>
     inFolder((folder) =>
       Effect.gen(function* () {

@@ -68,25 +68,33 @@ describe("kept connections", () => {
     )
   )
 
-  it.live("are not used for bodies of blocks", () =>
-    run(
-      withBlocks(() =>
-        Effect.gen(function* () {
-          const server = yield* serve(polite)
-          const transport = yield* Transport
-          yield* text({ url: server.url })
-          const answer = yield* transport.send({
-            method: "PUT",
-            url: server.url,
-            headers: {},
-            body: { _tag: "Blocks", stream: makeBody([1000]), length: 1000 }
+  for (const [name, length, replayable, connections] of [
+    ["are not used for bodies of blocks", 1000, undefined, 2],
+    ["are used for those that can be run again", MiB, true, 1],
+    ["are not used for those that can be run again and are large", MiB + 1, true, 2]
+  ] as const) {
+    it.live(name, () =>
+      run(
+        withBlocks(() =>
+          Effect.gen(function* () {
+            const server = yield* serve(polite)
+            const transport = yield* Transport
+            yield* text({ url: server.url })
+            const lengths = length > MiB ? [MiB, length - MiB] : [length]
+            const body = { _tag: "Blocks" as const, stream: makeBody(lengths), length }
+            const answer = yield* transport.send({
+              method: "PUT",
+              url: server.url,
+              headers: {},
+              body: replayable === undefined ? body : { ...body, replayable }
+            })
+            assert.strictEqual(yield* answer.text, String(3 - connections))
+            assert.strictEqual(server.peers.length, connections)
           })
-          assert.strictEqual(yield* answer.text, "1")
-          assert.strictEqual(server.peers.length, 2)
-        })
+        )
       )
     )
-  )
+  }
 
   it.live("end with the layer", () =>
     Effect.scoped(
@@ -152,6 +160,46 @@ describe("a kept connection that the server has closed without a word", () => {
       )
     }
   }
+
+  it.live("costs a body of blocks that can be run again nothing", () =>
+    run(
+      withBlocks(() =>
+        Effect.gen(function* () {
+          const server = yield* serve(async (peer) => {
+            await peer.head()
+            const begins = peer.number > 1
+            if (begins) await peer.body(1000)
+            peer.answer(200, `first of ${peer.number}`)
+            if (begins) return
+            await peer.head()
+            await peer.body(1000)
+            peer.socket.resetAndDestroy()
+          })
+          const transport = yield* Transport
+          yield* text({ url: server.url })
+          let runs = 0
+          let sent = 0
+          const answer = yield* transport.send({
+            method: "PUT",
+            url: server.url,
+            headers: {},
+            onSent: (bytes) => {
+              sent += bytes
+            },
+            body: {
+              _tag: "Blocks",
+              stream: makeBody([600, 400], { onClose: () => void runs++ }),
+              length: 1000,
+              replayable: true
+            }
+          })
+          assert.strictEqual(yield* answer.text, "first of 2")
+          assert.strictEqual(runs, 2)
+          assert.strictEqual(sent, 2000)
+        })
+      )
+    )
+  )
 
   it.live("is not tried again once it has begun to answer", () =>
     run(

@@ -175,6 +175,7 @@ export const write = <E extends Problem.Failing, R>(
                 number,
                 offset,
                 length,
+                replayable: part.collected,
                 digests,
                 stream: Bandwidth.shape(options.bandwidth)(stream),
                 stallMs: options.stallMs,
@@ -186,6 +187,8 @@ export const write = <E extends Problem.Failing, R>(
               })
             )
             if (Exit.isSuccess(exit)) {
+              // What the store had to send twice by itself counts once.
+              if (sent > length) options.onUnsent(sent - length)
               yield* standing.taken({ number, offset, length, tag: exit.value, digests })
               options.onAcknowledged(length)
               return

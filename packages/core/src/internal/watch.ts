@@ -40,7 +40,7 @@ const event = (watched: Watched, bytesPerSecond: number, memory: number): Untime
   const { content, ends, shared } = watched
   // Nobody knows how long a service copies by itself, when that is all that is left.
   const copying = ends.every(({ verdict }) => verdict !== undefined)
-  const left = content.size === undefined || copying ? undefined : content.size - sentBySlowest(watched)
+  const left = content.size === undefined || copying ? undefined : Math.max(0, content.size - sentBySlowest(watched))
   return {
     type: "progress",
     read: Math.max(shared?.read() ?? 0, ...ends.map(({ counters }) => counters.read)),

@@ -4,6 +4,7 @@
  * connection is kept if both sides allow it.
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type { Socket } from "node:net"
 import { type ClientRequest, http, type IncomingMessage } from "./http.ts"
 
@@ -16,6 +17,9 @@ export type Outcome =
 /** The rest of an answer that nobody reads is awaited for so long, to spare the connection. */
 const drainMs = 100
 
+/** Of Node's timers. One that is said to be longer ends at once. */
+const longestMs = 2 ** 31 - 1
+
 export class Call {
   readonly socket: Socket
   readonly #request: ClientRequest
@@ -26,6 +30,7 @@ export class Call {
   #ready = false
   #continued = false
   #ended = false
+  #held = false
   #hold: "mine" | "handed back" | "ended" = "mine"
   /** Nothing reads the memory of a write any more. Node's own flag says so as soon as the closing begins. */
   #closed = false
@@ -96,17 +101,28 @@ export class Call {
     this.#tell()
   }
 
-  #watch<A>(look: () => A | undefined): Effect.Effect<A> {
+  /** Waits until there is something to give. `start` has something else look too, and gives what ends that. */
+  #watch<A>(look: () => A | undefined, start?: (check: () => void) => () => void): Effect.Effect<A> {
     return Effect.callback((resume) => {
-      const check = () => {
-        const found = look()
-        if (found === undefined) return
+      let stop: (() => void) | undefined
+      let done = false
+      const end = () => {
+        done = true
         this.#watchers.delete(check)
+        stop?.()
+      }
+      const check = () => {
+        const found = done ? undefined : look()
+        if (found === undefined) return
+        end()
         resume(Effect.succeed(found))
       }
       this.#watchers.add(check)
       check()
-      return Effect.sync(() => this.#watchers.delete(check))
+      if (!done) stop = start?.(check)
+      // It may have called back at once.
+      if (done) stop?.()
+      return Effect.sync(end)
     })
   }
 
@@ -120,15 +136,25 @@ export class Call {
     return this.socket.bytesRead > this.#readBefore
   }
 
-  /** Writes the header; bytes of the body may then be written to the socket. */
-  readonly writeHeader: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.map(
+  /** Writes the header; bytes of the body may then be written to the socket. `held`: it waits for these until `flush`. */
+  writeHeader(held: boolean): Effect.Effect<void> {
+    return Effect.map(
       this.#watch(() => (this.#ready ? "Ready" : this.#outcome)),
       (found) => {
-        if (found === "Ready") this.#request.flushHeaders()
+        if (found !== "Ready") return
+        if (held) this.socket.cork()
+        this.#held = held
+        this.#request.flushHeaders()
       }
     )
-  )
+  }
+
+  /** Lets go what was held. */
+  flush(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.socket.uncork()
+  }
 
   /** Says that the body is complete, with the fields behind it. */
   end(trailers: Readonly<Record<string, string>>): void {
@@ -142,8 +168,40 @@ export class Call {
     this.#settle({ _tag: "Stalled" })
   }
 
-  /** Waits for what becomes of the request. */
-  readonly settled: Effect.Effect<Outcome> = Effect.suspend(() => this.#watch(() => this.#outcome))
+  /** Waits for what becomes of the request; gives nothing when that is not known in time. */
+  settledWithin(ms: number): Effect.Effect<Outcome | undefined> {
+    return Effect.suspend(() => {
+      let late = false
+      return this.#watch(
+        () => this.#outcome ?? (late ? "Late" : undefined),
+        (check) => {
+          const timer = setTimeout(
+            () => {
+              late = true
+              check()
+            },
+            Math.min(ms, longestMs)
+          )
+          return () => clearTimeout(timer)
+        }
+      )
+    }).pipe(Effect.map((found) => (found === "Late" ? undefined : found)))
+  }
+
+  /** Waits for what becomes of the request, or for the end of a fiber that works on it; gives nothing at its end. */
+  settledBefore(working: Fiber.Fiber<unknown, unknown>): Effect.Effect<Outcome | undefined> {
+    return Effect.suspend(() => {
+      let ended = false
+      return this.#watch(
+        () => this.#outcome ?? (ended ? "Ended" : undefined),
+        (check) =>
+          working.addObserver(() => {
+            ended = true
+            check()
+          })
+      )
+    }).pipe(Effect.map((found) => (found === "Ended" ? undefined : found)))
+  }
 
   /** Waits for `100 Continue`, or for what becomes of the request without it. */
   readonly continued: Effect.Effect<Outcome | "Continue"> = Effect.suspend(() =>

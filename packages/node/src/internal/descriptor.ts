@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
-import { read } from "node:fs"
+import { read, readv } from "node:fs"
 import type { Block } from "@headrace/core/Block"
 import { BlockShare } from "@headrace/core/BlockPool"
 import * as SourceError from "@headrace/core/SourceError"
@@ -38,16 +38,23 @@ class Read {
   running = true
   readonly #watchers = new Set<() => void>()
 
-  constructor(fd: number, block: Block, at: number, position: number | null) {
+  /** Whether less came than was asked for. */
+  short = false
+
+  /** `probes`: it asks for a byte more than the block takes, to see whether there is one. */
+  constructor(fd: number, block: Block, at: number, position: number | null, probes: boolean) {
     this.block = block
     this.at = at
     const { space } = block
-    read(fd, space, 0, space.byteLength, position, (error, bytes) => {
+    const ended = (error: unknown, bytes: number) => {
       this.running = false
-      if (error === null) block.setLength(bytes)
+      if (error === null) block.setLength(Math.min(bytes, space.byteLength))
       else this.error = error
+      this.short = bytes < space.byteLength + (probes ? 1 : 0)
       for (const watcher of this.#watchers) watcher()
-    })
+    }
+    if (probes) readv(fd, [space, new Uint8Array(1)], position, ended)
+    else read(fd, space, 0, space.byteLength, position, ended)
   }
 
   readonly ended: Effect.Effect<void> = Effect.callback<void>((resume) => {
@@ -58,11 +65,15 @@ class Read {
   })
 }
 
-/** The file from `offset` on, or from where it stands when that is `undefined`. */
+/**
+ * The file from `offset` on, or from where it stands when that is `undefined`. `size` is what it is said to have: nothing
+ * is read ahead behind that, and where less comes than was asked for and ends there, no other read is needed to see it.
+ */
 export const readBlocks = (
   name: string,
   fd: number,
-  offset: number | undefined
+  offset: number | undefined,
+  size?: number
 ): Stream.Stream<Block, SourceError.SourceError, BlockShare> =>
   Stream.scoped(
     Stream.unwrap(
@@ -73,14 +84,16 @@ export const readBlocks = (
         /** In the order of the file. */
         const reads: Array<Read> = []
         let at = offset ?? 0
+        let ended = false
 
         const start = (block: Block) => {
-          reads.push(new Read(fd, block, at, offset === undefined ? null : at))
-          at += block.space.byteLength
+          const end = at + block.space.byteLength
+          reads.push(new Read(fd, block, at, offset === undefined ? null : at, offset !== undefined && end === size))
+          at = end
         }
         /** Takes no block that somebody else waits for. */
         const readAhead = () => {
-          while (reads.length < most) {
+          while (reads.length < most && at < (size ?? Infinity)) {
             const block = share.takeNow()
             if (block === undefined) return
             start(block)
@@ -99,10 +112,11 @@ export const readBlocks = (
 
         /** What the oldest read has brought; it has ended. */
         const take = (): Pull.Pull<Arr.NonEmptyReadonlyArray<Block>, SourceError.SourceError> => {
-          const { at: began, block, error } = reads[0]!
+          const { at: began, block, error, short } = reads[0]!
           if (error !== undefined) return Effect.fail(unreadable(name, error, began))
           reads.shift()
-          if (block.length === block.space.byteLength) {
+          ended = short && began + block.length === size
+          if (block.length === block.space.byteLength && !ended) {
             readAhead()
             return Effect.succeed([block])
           }
@@ -118,9 +132,10 @@ export const readBlocks = (
         })
         // Nobody can interrupt between the taking of a block and the start of its read, which sees to it from then on.
         const startFirst = Effect.uninterruptibleMask((restore) => Effect.map(restore(share.take), start))
-        const next = Effect.suspend(() =>
-          reads.length === 0 ? Effect.flatMap(startFirst, () => takeWhenRead) : takeWhenRead
-        )
+        const next = Effect.suspend(() => {
+          if (ended) return Cause.done()
+          return reads.length === 0 ? Effect.flatMap(startFirst, () => takeWhenRead) : takeWhenRead
+        })
         return Stream.fromPull(Effect.succeed(next))
       })
     )

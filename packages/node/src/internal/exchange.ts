@@ -41,6 +41,8 @@ export interface Exchange<E, R> {
   readonly trailers: Trailers<E | TransportError, R>["values"]
   /** May use any kept connection: it is sent once more if that turns out to be dead. */
   readonly small: boolean
+  /** Whether what it takes is what the origin's control calls take. */
+  readonly control: boolean
   /**
    * May use a kept connection if the origin is known to answer 100: no byte of the body is sent before it has, so a dead
    * connection costs none.
@@ -113,9 +115,9 @@ const run = <E, R>(
         writer.run(stream, (message) => failure("ConnectionLost", "body", writer.handed, `${name}: ${message}`)),
         { startImmediately: true }
       )
+      call.flush()
       const stop = watchStall(call.socket, stallMs, () => call.stall())
-      const sent = Effect.raceFirst(call.settled, Effect.as(Effect.exit(Fiber.join(sending)), undefined))
-      const outcome = yield* sent.pipe(
+      const outcome = yield* call.settledBefore(sending).pipe(
         // Before anything else: the bytes stop at once, however long the source takes to close.
         Effect.onInterrupt(() => Effect.sync(() => call.abort())),
         Effect.ensuring(
@@ -133,22 +135,25 @@ const run = <E, R>(
     })
 
   return Effect.gen(function* () {
-    yield* call.writeHeader
+    // What there is of the body at once goes with the header.
+    yield* call.writeHeader(body !== undefined && !expects)
     if (expects) {
       const outcome = yield* expectation
       if (outcome !== undefined) return yield* cutShort("connect", outcome)
     }
     if (body !== undefined) {
       const outcome = call.outcome ?? (yield* send(body))
+      // Where the answer was faster than the body's beginning.
+      call.flush()
       if (outcome !== undefined) return yield* cutShort("body", outcome)
     }
     call.end(yield* exchange.trailers)
-    const outcome = yield* Effect.timeoutOption(call.settled, answerMs)
-    if (Option.isNone(outcome)) {
+    const outcome = yield* call.settledWithin(answerMs)
+    if (outcome === undefined) {
       return yield* failure("Stalled", "answer", writer.handed, `${name}: no answer within ${seconds(answerMs)}`)
     }
-    if (outcome.value._tag !== "Answer") return yield* cutShort("answer", outcome.value)
-    return response(answered(outcome.value.incoming))
+    if (outcome._tag !== "Answer") return yield* cutShort("answer", outcome)
+    return response(answered(outcome.incoming))
   }).pipe(Effect.onError(() => call.close))
 }
 
@@ -216,6 +221,7 @@ export const exchange = <E, R>(
       if (!options.asks || !wire.expectations.trusts(route.url.origin)) return fresh
       return kept({ ...options, headers: { ...options.headers, ...expectation }, expects: true })
     }
+    if (!options.control) return kept(options)
     const startedAt = performance.now()
     return Effect.tap(kept(options), () =>
       Effect.sync(() => wire.expectations.controlCall(route.url.origin, performance.now() - startedAt))
