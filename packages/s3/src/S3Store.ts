@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as S3Uri from "./S3Uri.ts"
-import { isVendor, profiles, recognized, type Vendor } from "./Profile.ts"
+import { isVendor, profiles, type Vendor } from "./Profile.ts"
 import * as Fault from "./internal/fault.ts"
 import * as Look from "./internal/look.ts"
 import * as Multipart from "./internal/multipart.ts"
@@ -86,8 +86,7 @@ const wrong = (options: Options): Fault.Fault | undefined => {
   return Target.wrong(options)
 }
 
-const vendorOf = (options: Partial<Options>, site: Site): Vendor =>
-  options.vendor ?? recognized(site.host, site.headers())
+const vendorOf = (options: Partial<Options>, site: Site): Vendor => options.vendor ?? site.service.vendor
 
 const describe = (look: Look.Look): string => {
   switch (look._tag) {
@@ -135,7 +134,7 @@ const capabilitiesOf = (options: Partial<Options>, site: Site, look: Look.Look |
     },
     details: {
       service: profile.name,
-      host: site.host,
+      host: site.service.host,
       ...(look === undefined ? undefined : { object: describe(look) })
     }
   }
@@ -150,7 +149,19 @@ const tooLarge = ({ content, profile }: Setting): Fault.Fault | undefined =>
     : undefined
 
 /** Whether the object fits into one part. */
-const isSingle = ({ content, partBytes }: Setting): boolean => content.size !== undefined && content.size <= partBytes
+const isSingle = ({ content, partBytes }: Pick<Setting, "content" | "partBytes">): boolean =>
+  content.size !== undefined && content.size <= partBytes
+
+/**
+ * Whether it can be left to the writing to find out what was there before, so that nobody has to look: by one PUT of what
+ * must be new, to a service that knows the condition and has been looked at before.
+ */
+const findsOut = (options: Options, content: Content, service: Site["service"]): boolean => {
+  const { ifNoneMatch, partSize, vendor } = options
+  const { conditionalCreate } = profiles[vendor ?? service.vendor]
+  const single = isSingle({ content, partBytes: partSize ?? defaultPartBytes })
+  return single && conditionalCreate === true && service.believed && !service.replacing && ifNoneMatch !== true
+}
 
 const bucketThere = ({ call, place }: Site): Effect.Effect<unknown, Fault.Fault> =>
   call("the bucket cannot be looked at", (s3, { HeadBucketCommand }, options) =>
@@ -175,6 +186,7 @@ const planned = (setting: Setting): Plan => {
       return { action: "create", why: `replaces ${before.size ?? "an unknown number of"} bytes, ${how}` }
     case "Absent":
       return { action: "create", why: `a new object, ${how}` }
+    case "Unknown":
     case "Unseen":
       return { action: "create", why: `these keys do not let it be seen what is there; ${how}` }
   }
@@ -198,10 +210,13 @@ export const object = (options: Options): Store<Transport, PartsSession> => {
   const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
     Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri))
 
-  const settle = (content: Content): Effect.Effect<Setting, Fault.Fault, Transport> =>
+  const settle = (content: Content, looks: boolean): Effect.Effect<Setting, Fault.Fault, Transport> =>
     Effect.gen(function* () {
       const found = yield* site
-      const before = yield* Look.at(found)
+      const { service } = found
+      const before =
+        looks || !findsOut(options, content, service) ? yield* Look.at(found) : { _tag: "Unknown" as const }
+      if (before._tag !== "Unknown") service.replacing = before._tag === "Found"
       const { contentType, storageClass } = options
       const setting: Setting = {
         site: found,
@@ -234,14 +249,16 @@ export const object = (options: Options): Store<Transport, PartsSession> => {
     plan: (content) =>
       asStoreError(
         Effect.gen(function* () {
-          const setting = yield* settle(content)
+          const setting = yield* settle(content, true)
           if (setting.before._tag === "Absent") yield* bucketThere(setting.site)
           return planned(setting)
         })
       ),
     open: (content) =>
       asStoreError(
-        Effect.map(settle(content), (setting) => (isSingle(setting) ? Single.make(setting) : Multipart.make(setting)))
+        Effect.map(settle(content, false), (setting) =>
+          isSingle(setting) ? Single.make(setting) : Multipart.make(setting)
+        )
       ),
     unfinished: Stream.unwrap(Effect.map(site, Uploads.unfinished)).pipe(
       Stream.mapError((fault) => Fault.toStoreError(fault, uri))

@@ -1,6 +1,6 @@
 /**
  * A program of its own process: a file to S3, verified as far as the service can be; or, with a count, many copies of it,
- * eight at once.
+ * eight at once, each to a key that no run before it had.
  *
  *   node s3.js ENDPOINT FILE [COUNT]
  */
@@ -24,6 +24,7 @@ const upload = (key: string) =>
     }
   )
 
-const keys = count === undefined ? ["disk"] : Array.from({ length: Number(count) }, (_, index) => `small/${index}`)
+const keys =
+  count === undefined ? ["disk"] : Array.from({ length: Number(count) }, (_, index) => `${process.pid}/${index}`)
 const program = Effect.forEach(keys, upload, { concurrency: 8, discard: true })
 void Effect.runPromise(Effect.provide(program, NodeHeadrace.layer))

@@ -13,14 +13,23 @@ export interface Found {
   readonly etag: string | undefined
   readonly version: string | undefined
   readonly modified: number | undefined
+  readonly contentType: string | undefined
+  readonly storageClass: string | undefined
   /** Of the whole object, in lower-case hex. */
   readonly digests: Digests
   /** Checksums of the parts' checksums: hex, and how many parts. */
   readonly composite: { readonly [A in Algorithm]?: { readonly hex: string; readonly parts: number } }
 }
 
-/** `Unseen`: the keys do not let it be looked at. */
-export type Look = Found | { readonly _tag: "Absent" } | { readonly _tag: "Unseen"; readonly fault: Fault.Fault }
+/** `Unseen`: the keys do not let it be looked at. `Unknown`: nobody has looked. */
+export type Look =
+  | Found
+  | { readonly _tag: "Absent" }
+  | { readonly _tag: "Unseen"; readonly fault: Fault.Fault }
+  | { readonly _tag: "Unknown" }
+
+/** What a service says when it is asked. */
+export type Looked = Exclude<Look, { readonly _tag: "Unknown" }>
 
 /** What a service says of checksums, with HEAD, with Complete and in the fields of a PUT. */
 export interface Reported {
@@ -73,7 +82,7 @@ const why = ({ call, place }: Site, fault: Fault.Fault): Effect.Effect<Fault.Fau
   ).pipe(Effect.as(fault), Effect.catch(Effect.succeed))
 
 /** Whether an answer says that there is nothing, or that we may not know. */
-const ofFault = (site: Site, fault: Fault.Fault): Effect.Effect<Look, Fault.Fault> =>
+const ofFault = (site: Site, fault: Fault.Fault): Effect.Effect<Looked, Fault.Fault> =>
   Effect.gen(function* () {
     const told = (fault.status === 403 || fault.status === 400) && fault.code === undefined
     const known = told ? yield* why(site, fault) : fault
@@ -83,7 +92,7 @@ const ofFault = (site: Site, fault: Fault.Fault): Effect.Effect<Look, Fault.Faul
     return yield* known
   })
 
-export const at = (site: Site): Effect.Effect<Look, Fault.Fault> =>
+export const at = (site: Site): Effect.Effect<Looked, Fault.Fault> =>
   site
     .call(what, (s3, { HeadObjectCommand }, options) =>
       s3.send(
@@ -92,12 +101,14 @@ export const at = (site: Site): Effect.Effect<Look, Fault.Fault> =>
       )
     )
     .pipe(
-      Effect.map((head): Look => ({
+      Effect.map((head): Looked => ({
         _tag: "Found",
         size: head.ContentLength,
         etag: head.ETag,
         version: head.VersionId === "null" ? undefined : head.VersionId,
         modified: head.LastModified?.getTime(),
+        contentType: head.ContentType,
+        storageClass: head.StorageClass,
         digests: digestsOf(head),
         composite: compositeOf(head)
       })),

@@ -17,7 +17,6 @@ import { Ours } from "./ours.ts"
 import * as Proof from "./proof.ts"
 import { asStore, common, free, other, replaces, type Setting, there, toStore } from "./setting.ts"
 import * as Uploads from "./uploads.ts"
-import { placeholder } from "./wire.ts"
 
 const mib = 1024 * 1024
 
@@ -32,7 +31,7 @@ const wantsAllWhy = "it wants checksums of parts that there was no memory for"
 export const make = (setting: Setting): PartsSession => {
   const { before, ifNoneMatch, metadata, profile, site, uri } = setting
   const { bucket, key } = site.place
-  const ours = new Ours(site, uri, before)
+  const ours = new Ours(setting)
   const stored = asStore(uri)
   let upload: string | undefined
   /** A creation whose answer nobody waits for any more. */
@@ -97,18 +96,11 @@ export const make = (setting: Setting): PartsSession => {
     const sent = Effect.gen(function* () {
       const headers = yield* site.send(
         what,
-        (s3, { UploadPartCommand }) =>
-          s3.send(
-            new UploadPartCommand({
-              Bucket: bucket,
-              Key: key,
-              UploadId: upload,
-              PartNumber: part.number,
-              Body: placeholder(),
-              ContentLength: part.length,
-              ...Proof.fieldsOf(proof, part.digests)
-            })
-          ),
+        {
+          ContentLength: part.length,
+          ...Proof.fieldsOf(proof, part.digests),
+          part: { UploadId: upload ?? "", PartNumber: part.number }
+        },
         part
       )
       const { etag } = headers

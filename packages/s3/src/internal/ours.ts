@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import { bare, compositeInput, etagOfParts, md5OfEtag } from "./encoding.ts"
 import * as Fault from "./fault.ts"
 import * as Look from "./look.ts"
+import type { Setting } from "./setting.ts"
 import type { Site } from "./site.ts"
 
 /** What we have sent. */
@@ -76,7 +77,8 @@ const sharing = (ours: Digests, theirs: Digests): boolean =>
 export class Ours {
   readonly #site: Site
   readonly #uri: string
-  readonly before: Look.Look
+  readonly #metadata: Setting["metadata"]
+  before: Look.Look
   readonly notes = new Set<string>()
   claim: Claim | undefined
   made: Made | undefined
@@ -85,9 +87,10 @@ export class Ours {
   /** Whether what the service holds of ours is known not to be what was sent. */
   #wrong = false
 
-  constructor(site: Site, uri: string, before: Look.Look) {
+  constructor({ before, metadata, site, uri }: Setting) {
     this.#site = site
     this.#uri = uri
+    this.#metadata = metadata
     this.before = before
   }
 
@@ -110,14 +113,37 @@ export class Ours {
     })
   }
 
+  /** What the answer by which the object was made says of it, where that proves that it is what was sent. */
+  #told(claim: Claim): Digests | undefined {
+    const { digests } = claim
+    const told = { ...byEtag(this.made?.etag, claim), ...this.made?.digests }
+    return sharing(digests, told) && !differing(digests, told) ? told : undefined
+  }
+
+  /** The same for an inspection, where looks have shown that the service has what its answers say. */
+  told(): Inspection | undefined {
+    const { claim } = this
+    const digests = claim === undefined ? undefined : this.#told(claim)
+    if (digests === undefined || !this.#site.service.believed) return undefined
+    if (this.made?.version !== undefined) this.notes.add(`version ${this.made.version}`)
+    return { _tag: "Stored", object: { id: this.#uri, size: claim!.size, digests } }
+  }
+
   /** Nobody has said that we made it: it must be new, and what we sent. */
   #recognized(now: Look.Found, claim: Claim, ended: boolean): boolean {
     if (now.size !== claim.size || differing(claim.digests, now.digests)) return false
-    if (!ended && !Look.differs(this.before, now)) return false
+    // Nobody has looked what was there before: one that is the same in every respect serves as well as ours.
+    const isNew = this.before._tag === "Unknown" ? this.#asMeant(now) : Look.differs(this.before, now)
+    if (!ended && !isNew) return false
     return (
       sharing(claim.digests, now.digests) ||
       (now.etag !== undefined && bare(now.etag).toLowerCase() === expectedEtag(claim))
     )
+  }
+
+  #asMeant({ contentType, storageClass }: Look.Found): boolean {
+    const { ContentType, StorageClass } = this.#metadata
+    return contentType === ContentType && (storageClass ?? "STANDARD") === (StorageClass ?? "STANDARD")
   }
 
   #stored(now: Look.Found, claim: Claim): Effect.Effect<Inspection, Fault.Fault> {
@@ -126,6 +152,14 @@ export class Ours {
       const digests: Digests = { ...byEtag(now.etag, claim), ...composite, ...now.digests }
       this.#wrong = now.size !== claim.size || differing(claim.digests, now.digests)
       if (now.version !== undefined) this.notes.add(`version ${now.version}`)
+      if (
+        !this.#wrong &&
+        now.size === claim.size &&
+        sharing(claim.digests, digests) &&
+        this.#told(claim) !== undefined
+      ) {
+        this.#site.service.believed = true
+      }
       return { _tag: "Stored", object: { id: this.#uri, size: now.size, digests } }
     })
   }

@@ -6,23 +6,27 @@ import type { Inspection, PartBody, PartsSession } from "@headrace/core/Store"
 import type * as StoreError from "@headrace/core/StoreError"
 import * as Effect from "effect/Effect"
 import * as Fault from "./fault.ts"
-import { digestsOf } from "./look.ts"
+import * as Look from "./look.ts"
 import { Ours } from "./ours.ts"
 import * as Proof from "./proof.ts"
 import { asStore, common, free, other, replaces, type Setting, there, toStore } from "./setting.ts"
-import { placeholder } from "./wire.ts"
 
 const what = "the object was not taken"
 
+/** Whether a service says that there is an object already, or that it cannot be told to make only a new one. */
+const isOccupied = ({ clear, status }: Fault.Fault): boolean =>
+  clear && (status === 412 || status === 409 || status === 501)
+
 export const make = (setting: Setting): PartsSession => {
-  const { before, content, ifNoneMatch, metadata, profile, site, uri } = setting
-  const { bucket, key } = site.place
+  const { content, ifNoneMatch, metadata, profile, site, uri } = setting
   const proof = Proof.ofSingle(profile)
-  const ours = new Ours(site, uri, before)
+  const ours = new Ours(setting)
   ours.notes.add(
     `proof: ${proof.words} (${setting.known === "configured" ? "configured" : `known of ${profile.name}`})`
   )
   const stored = asStore(uri)
+  /** What the answer to the PUT has proven, for who looks at once. */
+  let told: Inspection | undefined
 
   const writePart = <E, R>(part: PartBody<E, R>): Effect.Effect<string, StoreError.StoreError | E, R> => {
     const { digests, length } = part
@@ -37,26 +41,31 @@ export const make = (setting: Setting): PartsSession => {
         part.onSent(bytes)
       }
     }
+    const once = (IfNoneMatch: "*" | undefined) =>
+      site.send(what, { ContentLength: length, ...metadata, ...Proof.fieldsOf(proof, digests), IfNoneMatch }, body)
+    /** Finds out by writing whether there is an object already; one that is there is looked at, and then replaced. */
+    const onlyNew = Effect.catch(
+      Effect.tap(once("*"), () =>
+        Effect.sync(() => {
+          ours.before = { _tag: "Absent" }
+        })
+      ),
+      (error) => {
+        if (!(error instanceof Fault.Fault) || !isOccupied(error)) return Effect.fail(error)
+        site.service.replacing = true
+        ours.unclear = false
+        sent = 0
+        return Effect.andThen(look, once(undefined))
+      }
+    )
     const put = Effect.gen(function* () {
       if (!earlier) yield* free(setting)
       ours.claim = { size: length, digests, parts: undefined }
-      const headers = yield* site.send(
-        what,
-        (s3, { PutObjectCommand }) =>
-          s3.send(
-            new PutObjectCommand({
-              Bucket: bucket,
-              Key: key,
-              Body: placeholder(),
-              ContentLength: length,
-              ...metadata,
-              ...Proof.fieldsOf(proof, digests),
-              ...(ifNoneMatch ? { IfNoneMatch: "*" } : undefined)
-            })
-          ),
-        body
-      )
-      const reported = digestsOf({
+      told = undefined
+      const unknown = ours.before._tag === "Unknown" && !earlier
+      if (unknown && part.replayable !== true) yield* look
+      const headers = yield* unknown && part.replayable === true ? onlyNew : once(ifNoneMatch ? "*" : undefined)
+      const reported = Look.digestsOf({
         ChecksumCRC64NVME: headers["x-amz-checksum-crc64nvme"],
         ChecksumCRC32C: headers["x-amz-checksum-crc32c"],
         ChecksumType: headers["x-amz-checksum-type"]
@@ -64,14 +73,17 @@ export const make = (setting: Setting): PartsSession => {
       const version = headers["x-amz-version-id"]
       ours.made = { etag: headers["etag"], version: version === "null" ? undefined : version, digests: reported }
       ours.unclear = false
+      told = ours.told()
       return ours.made.etag ?? ""
     })
     /** Whether it is there all the same, after an answer that does not say so. */
     const mayBe = (fault: Fault.Fault): Effect.Effect<string, Fault.Fault> =>
       Effect.gen(function* () {
-        if (fault.clear) ours.unclear = earlier
+        // The transport sends it once more when a kept connection turns out to be dead.
+        const before = earlier || sent > length
+        if (fault.clear) ours.unclear = before
         // Our own object of before, whose answer was lost, is in the way of the same one.
-        const inTheWay = ifNoneMatch && earlier && fault.status === 412
+        const inTheWay = ifNoneMatch && before && fault.status === 412
         if ((fault.clear && !inTheWay) || (!ours.unclear && !ifNoneMatch)) return yield* fault
         const found = yield* Effect.option(ours.find(false))
         if (found._tag === "Some" && found.value._tag === "Ours") return ours.made?.etag ?? ""
@@ -90,7 +102,18 @@ export const make = (setting: Setting): PartsSession => {
     )
   }
 
-  const inspect: Effect.Effect<Inspection, Fault.Fault> = Effect.suspend(() =>
+  const look = Effect.map(Look.at(site), (now) => {
+    ours.before = now
+  })
+
+  const inspect: Effect.Effect<Inspection, Fault.Fault> = Effect.suspend(() => {
+    const known = told
+    // Whoever looks again wants to know what is there then.
+    told = undefined
+    return known === undefined ? looked : Effect.succeed(known)
+  })
+
+  const looked: Effect.Effect<Inspection, Fault.Fault> = Effect.suspend(() =>
     !ours.possible
       ? Effect.succeed<Inspection>({ _tag: "Ready" })
       : Effect.flatMap(ours.find(false), (found): Effect.Effect<Inspection, Fault.Fault> => {

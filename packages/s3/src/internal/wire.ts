@@ -1,6 +1,6 @@
 /**
  * What the SDK sends, it sends through our transport: one set of connections, proxies, authorities and time limits for
- * control calls and bodies. A request whose body is ours is signed by the SDK and caught before it is sent.
+ * control calls and bodies. A request that the SDK signs without sending it is caught.
  */
 import type { S3ClientConfig } from "@aws-sdk/client-s3"
 import { type Request, type Tls, type Transport, TransportError } from "@headrace/core/Transport"
@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import { Readable } from "node:stream"
 
 /** The SDK's request, as far as it is looked at. */
-interface SdkRequest {
+export interface SdkRequest {
   readonly method: string
   readonly protocol: string
   readonly hostname: string
@@ -35,7 +35,7 @@ export type Signed = Pick<Request, "method" | "url" | "headers">
 type Handler = Extract<S3ClientConfig["requestHandler"], { readonly handle: unknown }>
 
 /** As the signature has it: every character but the unreserved ones (RFC 3986 §2.3). */
-const encode = (text: string): string =>
+export const encode = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 
 const queryOf = (query: SdkRequest["query"]): string =>
@@ -48,7 +48,7 @@ const queryOf = (query: SdkRequest["query"]): string =>
     .map(([name, value]) => `${encode(name)}=${encode(value)}`)
     .join("&")
 
-const signedOf = ({ headers, hostname, method, path, port, protocol, query }: SdkRequest): Signed => {
+export const signedOf = ({ headers, hostname, method, path, port, protocol, query }: SdkRequest): Signed => {
   const text = queryOf(query)
   const host = port === undefined ? hostname : `${hostname}:${port}`
   return { method, url: `${protocol}//${host}${path}${text === "" ? "" : `?${text}`}`, headers }

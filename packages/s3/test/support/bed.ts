@@ -6,6 +6,7 @@ import { S3Client } from "@aws-sdk/client-s3"
 import * as BlockPool from "@headrace/core/BlockPool"
 import * as Source from "@headrace/core/Source"
 import * as Transfer from "@headrace/core/Transfer"
+import type { Plan } from "@headrace/core/Store"
 import type { TransferEvent } from "@headrace/core/TransferEvent"
 import { UploadJournal, type UploadJournalService } from "@headrace/core/UploadJournal"
 import * as NodeTransport from "@headrace/node/NodeTransport"
@@ -141,3 +142,7 @@ export const says = (status: number, code: string, message = "because", type: "r
   headers: [["x-amz-request-id", "R1"]] as ReadonlyArray<readonly [string, string]>,
   body: `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>${message}</Message></Error>`
 })
+
+/** What a store would do with so many bytes. */
+export const planned = (store: ReturnType<typeof S3Store.object>, size: number): Promise<Plan> =>
+  runtime.runPromise(Effect.scoped(store.plan({ size, head: new Uint8Array() })))
