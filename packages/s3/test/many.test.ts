@@ -216,6 +216,25 @@ describe.skipIf(Bed.none)("the keys of a place", () => {
     assert.isUndefined(again.error, again.error?.message)
   })
 
+  it("are those that are in the object when those of before have ended", async () => {
+    const keys: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } = { ...Bed.keys }
+    keys.sessionToken = "ended-t0ken"
+    const proxy = await Bed.behind(
+      (request) => {
+        delete keys.sessionToken
+        return is.head(request)
+      },
+      [{ type: "answerEarly", afterBytes: 0, status: 400, body: "" }]
+    )
+    open.push(proxy)
+    const key = fresh()
+    await fine(await upload(bytes, { ...place(key), endpoint: proxy.url, credentials: keys }), key)
+    assert.deepStrictEqual(
+      proxy.requests.map(({ headers }) => headers["x-amz-security-token"]),
+      ["ended-t0ken", undefined, undefined, undefined]
+    )
+  })
+
   it("are fetched anew after they were refused", async () => {
     let secretAccessKey = "an old secret"
     const credentials = () => Promise.resolve({ ...Bed.keys, secretAccessKey })

@@ -170,7 +170,7 @@ export class Service {
   }
 }
 
-/** Keys and files may change without anybody saying so. */
+/** Milliseconds: keys and files may change without anybody saying so, and keys are not to be held for ever. */
 const sharedMs = 60_000
 
 /** Places that are remembered for one transport. */
@@ -179,7 +179,6 @@ const mostShared = 16
 interface Entry {
   readonly place: Place
   readonly environment: string
-  readonly madeAt: number
   readonly service: Promise<Service>
   /** When it is found. */
   found: Service | undefined
@@ -229,26 +228,20 @@ export const of = (place: Place, transport: Transport["Service"]): Promise<Servi
     const index = entry === undefined ? -1 : known.indexOf(entry)
     if (index >= 0) known.splice(index, 1)
   }
-  const now = performance.now()
   const environment = environmentFor(place)
   const last = known.find((entry) => entry.environment === environment && isSame(entry.place, place))
-  if (last !== undefined && now - last.madeAt < sharedMs && last.found?.refused !== true) return last.service
+  if (last !== undefined && last.found?.refused !== true) return last.service
   forget(last)
-  const own = copied(place)
-  const entry: Entry = {
-    place: own,
-    environment,
-    madeAt: now,
-    service: Service.find(own, transport),
-    found: undefined
-  }
+  const service = Service.find(place, transport)
+  const entry: Entry = { place: copied(place), environment, service, found: undefined }
   known.push(entry)
   if (known.length > mostShared) known.shift()
-  entry.service.then(
-    (service) => {
-      entry.found = service
+  service.then(
+    (found) => {
+      entry.found = found
     },
     () => forget(entry)
   )
-  return entry.service
+  setTimeout(() => forget(entry), sharedMs).unref()
+  return service
 }
