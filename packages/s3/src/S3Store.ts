@@ -88,7 +88,7 @@ const wrong = (options: Options): Fault.Fault | undefined => {
 
 const vendorOf = (options: Partial<Options>, site: Site): Vendor => options.vendor ?? site.service.vendor
 
-const describe = (look: Look.Look): string => {
+const describe = (look: Look.Looked): string => {
   switch (look._tag) {
     case "Found":
       return look.size === undefined ? "of unknown size" : `${look.size} bytes`
@@ -99,7 +99,7 @@ const describe = (look: Look.Look): string => {
   }
 }
 
-const capabilitiesOf = (options: Partial<Options>, site: Site, look: Look.Look | undefined): Capabilities => {
+const capabilitiesOf = (options: Partial<Options>, site: Site, look: Look.Looked | undefined): Capabilities => {
   const profile = profiles[vendorOf(options, site)]
   const known = options.vendor === undefined ? "profile" : "configured"
   const probed = profile.checksums === "probe"

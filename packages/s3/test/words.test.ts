@@ -44,6 +44,8 @@ describe("digests", () => {
     assert.deepStrictEqual(Look.digestsOf({ ChecksumCRC64NVME }), { crc64nvme: "ae8b14860a799888" })
     assert.deepStrictEqual(Look.digestsOf({ ChecksumCRC32C: "yZRlqg==", ChecksumType: "COMPOSITE" }), {})
     assert.deepStrictEqual(Look.digestsOf({ ChecksumCRC32C: "yZRlqg==-3" }), {})
+    // A service that gives a CRC-32 for every checksum it is asked for.
+    assert.deepStrictEqual(Look.digestsOf({ ChecksumCRC64NVME: "yZRlqg==", ChecksumType: "FULL_OBJECT" }), {})
   })
 })
 

@@ -47,6 +47,14 @@ const names = {
   sha1: "ChecksumSHA1"
 } as const satisfies { readonly [A in Algorithm]?: keyof Reported }
 
+/** What a checksum of another length is, nobody knows: some services give one for the other. */
+const hexDigits: Readonly<Record<keyof typeof names, number>> = { crc64nvme: 16, crc32c: 8, sha256: 64, sha1: 40 }
+
+const hexOf = (algorithm: keyof typeof names, text: string): string | undefined => {
+  const hex = hexOfBase64(text)
+  return hex?.length === hexDigits[algorithm] ? hex : undefined
+}
+
 const entriesOf = (reported: Reported) =>
   (Object.keys(names) as Array<keyof typeof names>).flatMap((algorithm) => {
     const text = reported[names[algorithm]]
@@ -59,7 +67,7 @@ export const digestsOf = (reported: Reported): Digests =>
     ? {}
     : Object.fromEntries(
         entriesOf(reported).flatMap(([algorithm, text]) => {
-          const hex = hexOfBase64(text)
+          const hex = hexOf(algorithm, text)
           return hex === undefined ? [] : [[algorithm, hex] as const]
         })
       )
@@ -68,7 +76,7 @@ const compositeOf = (reported: Reported): Found["composite"] =>
   Object.fromEntries(
     entriesOf(reported).flatMap(([algorithm, text]) => {
       const match = /^(.+)-(\d+)$/.exec(text)
-      const hex = match === null ? undefined : hexOfBase64(match[1]!)
+      const hex = match === null ? undefined : hexOf(algorithm, match[1]!)
       return hex === undefined ? [] : [[algorithm, { hex, parts: Number(match![2]) }] as const]
     })
   )
