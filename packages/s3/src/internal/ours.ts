@@ -80,6 +80,8 @@ export class Ours {
   readonly #metadata: Setting["metadata"]
   before: Look.Look
   readonly notes = new Set<string>()
+  /** Whether the service was found to report nothing that ours can be compared with. */
+  mute = false
   claim: Claim | undefined
   made: Made | undefined
   /** Whether what we have sent may have become the object, and nobody has said so. */
@@ -152,6 +154,7 @@ export class Ours {
       const digests: Digests = { ...byEtag(now.etag, claim), ...composite, ...now.digests }
       this.#wrong = now.size !== claim.size || differing(claim.digests, now.digests)
       if (now.version !== undefined) this.notes.add(`version ${now.version}`)
+      this.mute = !sharing(claim.digests, digests)
       if (
         !this.#wrong &&
         now.size === claim.size &&

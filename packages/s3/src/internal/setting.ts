@@ -74,7 +74,8 @@ export const common = (
       (fault) => Fault.toStoreError(fault, uri)
     )
   ),
-  notes: Effect.sync(() => [...ours.notes])
+  // How it is proven is not told of what is not.
+  notes: Effect.sync(() => [...ours.notes].filter((note) => !(ours.mute && note.startsWith("proof: "))))
 })
 
 export const other = Fault.make("Conflict", "another writer's object is there now")
