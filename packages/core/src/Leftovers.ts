@@ -82,7 +82,8 @@ export const find = <R>(
       )
 
     const ofListed = (upload: UnfinishedUpload): Found<R> => {
-      const same = ours.filter(({ token }) => token === upload.token)
+      // Whoever began it may have typed another path to the same place; a store's names for uploads are not used twice.
+      const same = notes.filter(({ token }) => token === upload.token)
       return {
         ...upload,
         bytes: upload.bytes ?? (same[0] && noted(same[0])),

@@ -117,7 +117,7 @@ export class Standing {
 
   /** The upload has ended, and this is left of it. What is left of an upload can be gone on with. */
   ended(left: Left): Effect.Effect<void> {
-    if (this.#entry === undefined || /^(upload|unknown) /.test(left)) return Effect.void
+    if (this.#entry === undefined || /^(upload|partial file|unknown) /.test(left)) return Effect.void
     // A note too many is found to be of nothing when somebody wants to go on with it.
     return Effect.ignore(this.#entry.done)
   }
