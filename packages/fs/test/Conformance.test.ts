@@ -12,11 +12,21 @@ import { afterAll } from "vitest"
 const folder = await mkdtemp(join(tmpdir(), "headrace-conformance-"))
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
+const partBytes = 64 * 1024
+
 const path = (key: string) => join(folder, key)
 
 Conformance.suite("FileStore", Layer.empty, {
-  capabilities: { shape: "whole", reports: [], rangedRead: true, needsSize: false, sharedMemory: true },
-  make: ({ key }) => FileStore.file(path(key)),
+  capabilities: {
+    shape: "parts",
+    unfinished: { list: true, abort: true, resume: true },
+    reports: [],
+    rangedRead: true,
+    needsSize: false,
+    sharedMemory: true
+  },
+  partBytes,
+  make: ({ key }) => FileStore.file(path(key), { partBytes }),
   truth: (key) => Effect.promise(async () => (existsSync(path(key)) ? readFile(path(key)) : undefined)),
   // As programs replace files: by another one, that takes the name.
   put: (key, bytes) =>

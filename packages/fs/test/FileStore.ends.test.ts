@@ -156,33 +156,37 @@ describe("an interruption", () => {
     )
   )
 
-  it.live("at any moment leaves nothing", () =>
-    inFolder((folder) =>
-      inFolder((to) =>
-        Effect.gen(function* () {
-          const from = join(folder, "from")
-          writeFileSync(from, pattern(24 * MiB))
-          const path = join(to, "f")
-          const before = readdirSync("/proc/self/fd").length
-          let interrupted = 0
-          for (let ms = 0; ms <= 120; ms += 6) {
-            const uploading = yield* Effect.forkChild(upload(FileSource.make(from), path))
-            yield* Effect.sleep(ms)
-            yield* Fiber.interrupt(uploading)
-            const exit = yield* Fiber.await(uploading)
-            if (Exit.isSuccess(exit)) {
-              assert.strictEqual(statSync(path).size, 24 * MiB)
-              assert.deepStrictEqual(names(to), ["f"])
-              break
+  for (const partBytes of [undefined, MiB]) {
+    it.live(`at any moment leaves nothing${partBytes === undefined ? "" : ", also of parts"}`, () =>
+      inFolder((folder) =>
+        inFolder((to) =>
+          Effect.gen(function* () {
+            const from = join(folder, "from")
+            writeFileSync(from, pattern(24 * MiB))
+            const path = join(to, "f")
+            const before = readdirSync("/proc/self/fd").length
+            let interrupted = 0
+            for (let ms = 0; ms <= 120; ms += 6) {
+              const uploading = yield* Effect.forkChild(
+                upload(FileSource.make(from), FileStore.file(path, partBytes === undefined ? {} : { partBytes }))
+              )
+              yield* Effect.sleep(ms)
+              yield* Fiber.interrupt(uploading)
+              const exit = yield* Fiber.await(uploading)
+              if (Exit.isSuccess(exit)) {
+                assert.strictEqual(statSync(path).size, 24 * MiB)
+                assert.deepStrictEqual(names(to), ["f"])
+                break
+              }
+              interrupted++
+              assert.deepStrictEqual(names(to), [])
             }
-            interrupted++
-            assert.deepStrictEqual(names(to), [])
-          }
-          assert.isAtLeast(interrupted, 1)
-          // A sync that was left alone is ended, and its file closed, behind us.
-          yield* Effect.promise(() => until(() => readdirSync("/proc/self/fd").length <= before + 2))
-        })
+            assert.isAtLeast(interrupted, 1)
+            // A sync that was left alone is ended, and its file closed, behind us.
+            yield* Effect.promise(() => until(() => readdirSync("/proc/self/fd").length <= before + 2))
+          })
+        )
       )
     )
-  )
+  }
 })

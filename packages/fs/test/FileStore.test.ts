@@ -463,7 +463,7 @@ describe("a plan", () => {
         Effect.gen(function* () {
           const { details, needsSize, reports, shape, sharedMemory } = yield* FileStore.file(join(folder, "f"))
             .capabilities
-          assert.deepStrictEqual([shape, sharedMemory, needsSize, reports], ["whole", true, false, []])
+          assert.deepStrictEqual([shape, sharedMemory, needsSize, reports], ["parts", true, false, []])
           assert.strictEqual(details["folder"], folder)
           assert.match(details["free"]!, /^[\d.]+ [MGT]iB$/)
         })
@@ -486,7 +486,7 @@ describe("leftovers", () => {
         appendFileSync(join(folder, ours), "6")
         const found = yield* FileStore.leftovers(folder)
         assert.deepStrictEqual(found, [
-          { path: join(folder, ours), bytes: 4 * MiB + 1, mtime: statSync(join(folder, ours)).mtime }
+          { path: join(folder, ours), bytes: 4 * MiB + 1, mtime: statSync(join(folder, ours), { bigint: true }).mtime }
         ])
         const error = yield* Effect.flip(FileStore.leftovers(join(folder, "none")))
         assert.strictEqual(error.reason._tag, "NotFound")

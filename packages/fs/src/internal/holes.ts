@@ -1,6 +1,7 @@
 /**
  * Holes: runs of zeros that are not written, so that the file system keeps no room for them.
  */
+import type { FileHandle } from "node:fs/promises"
 
 /** As large as the blocks of nearly all file systems; parts of a block cannot be left out. */
 const pageBytes = 4096
@@ -38,4 +39,31 @@ export const filled = (bytes: Uint8Array, at: number): ReadonlyArray<Range> => {
   endHole(page)
   if (written < view.length) ranges.push({ start: written, end: view.length })
   return ranges
+}
+
+/** The ranges of `length` bytes that are left out. */
+export const leftOut = (ranges: ReadonlyArray<Range>, length: number): ReadonlyArray<Range> =>
+  [...ranges, { start: length, end: length }].flatMap(({ start }, index) => {
+    const before = ranges[index - 1]?.end ?? 0
+    return start > before ? [{ start: before, end: start }] : []
+  })
+
+/**
+ * Has nothing but zeros in a range of a file that something may have been written to: a hole stays one, and anything else
+ * is overwritten.
+ */
+export const clear = async (
+  handle: FileHandle,
+  { end, start }: Range,
+  write: (zeros: Uint8Array, at: number) => Promise<void>
+): Promise<void> => {
+  const piece = Buffer.alloc(Math.min(leastHoleBytes, end - start))
+  for (let at = start; at < end;) {
+    const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, end - at), at)
+    // What is behind the end of the file is zeros when the file becomes longer.
+    if (bytesRead === 0) return
+    const isZero = piece.subarray(0, bytesRead).every((byte) => byte === 0)
+    if (!isZero) await write(new Uint8Array(bytesRead), at)
+    at += bytesRead
+  }
 }

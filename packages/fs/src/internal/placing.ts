@@ -28,7 +28,22 @@ const takeAfter = async (handle: FileHandle, existing: BigIntStats): Promise<voi
   await handle.chmod(now.gid === gid ? mode : (mode & 0o707) | (others << 3))
 }
 
-/** Sets the size and the permissions, and brings everything to the disk; within `answerMs`, as far as anybody can say. */
+/** Within `answerMs`, as far as anybody can say: a sync cannot be called back. */
+const within = (
+  uri: string,
+  what: string,
+  answerMs: number,
+  effect: Effect.Effect<void, StoreError.StoreError>
+): Effect.Effect<void, StoreError.StoreError> =>
+  Effect.timeoutOrElse(effect, {
+    duration: answerMs,
+    orElse: () =>
+      Effect.fail(
+        StoreError.make("Stalled", { uri, message: `${what} was not on the disk within ${answerMs / 1000} s` })
+      )
+  })
+
+/** Sets the size and the permissions, and brings everything to the disk (fsync(2)). */
 export const settle = (
   uri: string,
   { handle }: Partial,
@@ -41,22 +56,31 @@ export const settle = (
     const existing = await look(target.path)
     if (existing?.isFile() === true) await takeAfter(handle, existing)
   })
-  const synced = Effect.tryPromise({ try: () => handle.sync(), catch: (cause) => unsynced(uri, cause) })
-  const message = `the file was not on the disk within ${answerMs / 1000} s`
-  return Effect.timeoutOrElse(Effect.andThen(adjusted, synced), {
-    duration: answerMs,
-    orElse: () => Effect.fail(StoreError.make("Stalled", { uri, message }))
-  })
+  const synced = Effect.tryPromise({ try: () => handle.sync(), catch: (cause) => unsynced(uri, "fsync", cause) })
+  return within(uri, "the file", answerMs, Effect.andThen(adjusted, synced))
 }
+
+/** Brings what was written so far to the disk, and what is needed to find it there (fdatasync(2)). */
+export const secure = (
+  uri: string,
+  { handle }: Partial,
+  answerMs: number
+): Effect.Effect<void, StoreError.StoreError> =>
+  within(
+    uri,
+    "a part of the file",
+    answerMs,
+    Effect.tryPromise({ try: () => handle.datasync(), catch: (cause) => unsynced(uri, "fdatasync", cause) })
+  )
 
 /**
  * After a failed fsync(2) the kernel takes the bytes for written and forgets them: a second one would say that all is
  * well. So it is final, whatever the error is.
  */
-const unsynced = (uri: string, cause: unknown) =>
+const unsynced = (uri: string, call: "fsync" | "fdatasync", cause: unknown) =>
   StoreError.make("Unavailable", {
     uri,
-    message: toStoreError(uri, "the bytes did not reach the disk (fsync)", cause).message,
+    message: toStoreError(uri, `the bytes did not reach the disk (${call})`, cause).message,
     cause
   })
 
@@ -109,5 +133,5 @@ export const syncFolder = (uri: string, folder: string): Effect.Effect<void, Sto
         await handle.close()
       }
     },
-    catch: (cause) => unsynced(uri, cause)
+    catch: (cause) => unsynced(uri, "fsync", cause)
   })

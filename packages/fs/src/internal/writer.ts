@@ -1,5 +1,5 @@
 /**
- * Writes a body into a file, at its positions, straight from the blocks: two writes outstanding, each block given back
+ * Writes a body, or a part, into a file, at its positions, straight from the blocks: two writes outstanding, each block given back
  * when its write has ended. A write cannot be called back, so a writer that is stopped waits for those under way.
  */
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import type { Block } from "@headrace/core/Block"
 import type { Body } from "@headrace/core/Store"
 import * as StoreError from "@headrace/core/StoreError"
 import { errno, toStoreError } from "./fault.ts"
-import { filled } from "./holes.ts"
+import { clear, filled, leftOut } from "./holes.ts"
 
 const outstanding = 2
 
@@ -27,8 +27,12 @@ const writeAll = async (handle: FileHandle, bytes: Uint8Array, at: number): Prom
 export interface Options {
   readonly uri: string
   readonly handle: FileHandle
-  /** Whether long runs of zeros are left out; the file has to be empty then. */
+  /** Whether long runs of zeros are left out. */
   readonly sparse: boolean
+  /** Where the body begins in the file, in bytes. */
+  readonly from: number
+  /** Whether nothing was ever written there. */
+  readonly fresh: boolean
 }
 
 class Writer {
@@ -38,8 +42,8 @@ class Writer {
   #pending = 0
   #error: StoreError.StoreError | undefined
   readonly #watchers = new Set<() => void>()
-  /** Where the next block goes. */
-  at = 0
+  /** Bytes so far. */
+  taken = 0
   /** Changes whenever something moves. */
   moved = 0
 
@@ -50,12 +54,16 @@ class Writer {
   }
 
   async #write(block: Block, at: number): Promise<void> {
-    const { handle, sparse, uri } = this.#options
+    const { fresh, handle, sparse, uri } = this.#options
     this.#pending++
     const { bytes } = block
     try {
       const ranges = sparse ? filled(bytes, at) : [{ start: 0, end: bytes.byteLength }]
       for (const { end, start } of ranges) await writeAll(handle, bytes.subarray(start, end), at + start)
+      const holes = fresh ? [] : leftOut(ranges, bytes.byteLength)
+      for (const { end, start } of holes) {
+        await clear(handle, { start: at + start, end: at + end }, (zeros, from) => writeAll(handle, zeros, from))
+      }
       this.#onSent(bytes.byteLength)
     } catch (cause) {
       this.#error ??= toStoreError(uri, "the file cannot be written", cause)
@@ -93,13 +101,13 @@ class Writer {
 
   take(block: Block): Effect.Effect<void, StoreError.StoreError> {
     const length = this.#length
-    const at = this.at
-    const end = at + block.length
+    const end = this.taken + block.length
     if (this.#error !== undefined || (length !== undefined && end > length)) {
       block.release()
       return Effect.fail(this.#error ?? wrong(this.#options.uri, `has more than the announced ${length} bytes`))
     }
-    this.at = end
+    const at = this.#options.from + this.taken
+    this.taken = end
     this.moved++
     void this.#write(block, at)
     return this.below(outstanding)
@@ -109,9 +117,9 @@ class Writer {
   readonly finish: Effect.Effect<number, StoreError.StoreError> = Effect.suspend(() =>
     Effect.flatMap(this.below(1), () => {
       if (this.#error !== undefined) return Effect.fail(this.#error)
-      return this.#length === undefined || this.at === this.#length
-        ? Effect.succeed(this.at)
-        : Effect.fail(wrong(this.#options.uri, `ended after ${this.at} of the announced ${this.#length} bytes`))
+      return this.#length === undefined || this.taken === this.#length
+        ? Effect.succeed(this.taken)
+        : Effect.fail(wrong(this.#options.uri, `ended after ${this.taken} of the announced ${this.#length} bytes`))
     })
   )
 }
@@ -131,7 +139,7 @@ const watch = (uri: string, writer: Writer, stallMs: number): Effect.Effect<neve
     return yield* StoreError.make("Stalled", { uri, message, retryable: true })
   })
 
-/** Writes the body from the file's beginning; gives its bytes when all writes have ended. */
+/** Writes the body; gives its bytes when all writes have ended. */
 export const write = <E, R>(options: Options, body: Body<E, R>): Effect.Effect<number, StoreError.StoreError | E, R> =>
   Effect.suspend(() => {
     const writer = new Writer(options, body.length, body.onSent)

@@ -4,7 +4,7 @@
 import * as BlockPool from "@headrace/core/BlockPool"
 import * as Blocks from "@headrace/core/Blocks"
 import * as Source from "@headrace/core/Source"
-import type { Body, Content, Store, WholeSession } from "@headrace/core/Store"
+import type { Body, Content, Store } from "@headrace/core/Store"
 import * as Transfer from "@headrace/core/Transfer"
 import * as FileStore from "@headrace/fs/FileStore"
 import * as NodeHeadrace from "@headrace/node/NodeHeadrace"
@@ -193,7 +193,8 @@ const unknown: Content = { size: undefined, head: new Uint8Array(0) }
 export const session = (path: string, content: Partial<Content> = {}) =>
   Effect.gen(function* () {
     const store = FileStore.file(path)
-    const open: WholeSession = yield* store.open({ ...unknown, ...content })
+    const open = yield* store.open({ ...unknown, ...content })
+    if (open.shape !== "whole") return yield* Effect.die(new Error("so large a body is written as parts"))
     const pool = BlockPool.makeUnsafe({ bytes: 16 * MiB })
     const share = yield* pool.share(4)
     let sent = 0
