@@ -59,6 +59,20 @@ describe("what uploads in parts have left", () => {
     })
   )
 
+  it.live("is known by its token, whatever its destination was called by", () =>
+    Effect.gen(function* () {
+      const memory = MemoryStore.make({ shape: "parts", limits })
+      const journal = Journals.make()
+      yield* leave({ ...memory.object("a"), uri: "memory:by-another-name" }, journal)
+      const find = Effect.provideService(Leftovers.find(memory.object("a")), UploadJournal, journal.service)
+      const [found, ...others] = yield* find
+      assert.deepStrictEqual(others, [])
+      assert.deepInclude(found, { uri: "memory:a", known: "both" })
+      yield* Effect.scoped(found!.discard)
+      assert.deepStrictEqual(journal.notes, [])
+    })
+  )
+
   it.live("is what is noted, where the store lists nothing or has it no more", () =>
     Effect.gen(function* () {
       const memory = MemoryStore.make({ shape: "parts", limits })

@@ -35,6 +35,9 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { errno } from "../src/internal/fault.ts"
+import type * as PartialFile from "../src/internal/partial.ts"
+import { secure } from "../src/internal/placing.ts"
 import { disks, inFolder, MiB, mounts, names, inTmpfs, onDisk, pattern, upload } from "./support/disk.ts"
 
 const program = fileURLToPath(new URL("support/resumable.ts", import.meta.url))
@@ -523,6 +526,30 @@ describe("parts of no bytes", () => {
 })
 
 describe.skipIf(!mounts)("a part without room [optional]", () => {
+  it.live("has it in the partial file that is gone on with, also where there is none for another", () =>
+    inTmpfs(8 * MiB, (folder) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const path = join(folder, "f")
+          const bytes = pattern(96 * partBytes)
+          const store = FileStore.file(path, { partBytes })
+          const { noted, token } = yield* left(path, bytes, [1])
+          assert.strictEqual((yield* store.plan(content(bytes))).action, "create")
+          const another = yield* Effect.flip(FileStore.file(join(folder, "g")).plan(content(bytes)))
+          assert.strictEqual(another.reason._tag, "QuotaExceeded")
+          const open = yield* parts(path, bytes)
+          const there = yield* open.resume(token, noted)
+          const rest = yield* Effect.forEach(
+            Array.from({ length: 95 }, (_, index) => index + 2),
+            (number) => open.write(number)
+          )
+          yield* open.finish([...there!, ...rest])
+          assert.isTrue(readFileSync(path).equals(bytes))
+        })
+      )
+    )
+  )
+
   it.live("fails the upload, and nothing is left", () =>
     inTmpfs(4 * MiB, (folder) =>
       Effect.gen(function* () {
@@ -555,5 +582,31 @@ describe.skipIf(!disks)("a part that does not reach the disk [optional]", () => 
         assert.deepStrictEqual(names(folder), [])
       })
     )
+  )
+})
+
+describe("a sync of a part", () => {
+  /** What `secure` asks of a file, of disks that cannot be had here. */
+  const handleThat = (datasync: () => Promise<void>) => ({ handle: { datasync } }) as unknown as PartialFile.Partial
+  const failing = (datasync: () => Promise<void>) =>
+    Effect.map(Effect.flip(secure("/f", handleThat(datasync), 20)), ({ message, reason, retryable }) => ({
+      reason: reason._tag,
+      message,
+      retryable
+    }))
+
+  it.live("that does not end is final, and so is one that fails with what could be tried again", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* failing(() => new Promise(() => {})), {
+        reason: "Stalled",
+        message: "a part of the file was not on the disk within 0.02 s",
+        retryable: false
+      })
+      assert.deepStrictEqual(yield* failing(() => Promise.reject(errno("EIO"))), {
+        reason: "Unavailable",
+        message: "the bytes did not reach the disk (fdatasync): the device reports an I/O error",
+        retryable: false
+      })
+    })
   )
 })

@@ -9,7 +9,7 @@ const pageBytes = 4096
 /** Shorter runs are written: many small extents cost more than they save. */
 const leastHoleBytes = 65_536
 
-const zeros = Buffer.alloc(pageBytes)
+const zeros = Buffer.alloc(leastHoleBytes)
 
 /** From `start` up to, not including, `end`. */
 export interface Range {
@@ -32,7 +32,7 @@ export const filled = (bytes: Uint8Array, at: number): ReadonlyArray<Range> => {
   }
   let page = (pageBytes - (at % pageBytes)) % pageBytes
   for (; page + pageBytes <= view.length; page += pageBytes) {
-    const isZero = zeros.compare(view, page, page + pageBytes) === 0
+    const isZero = zeros.compare(view, page, page + pageBytes, 0, pageBytes) === 0
     if (!isZero) endHole(page)
     else if (hole < 0) hole = page
   }
@@ -62,8 +62,8 @@ export const clear = async (
     const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, end - at), at)
     // What is behind the end of the file is zeros when the file becomes longer.
     if (bytesRead === 0) return
-    const isZero = piece.subarray(0, bytesRead).every((byte) => byte === 0)
-    if (!isZero) await write(new Uint8Array(bytesRead), at)
+    const isZero = zeros.compare(piece, 0, bytesRead, 0, bytesRead) === 0
+    if (!isZero) await write(zeros.subarray(0, bytesRead), at)
     at += bytesRead
   }
 }

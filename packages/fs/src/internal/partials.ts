@@ -10,7 +10,7 @@ import type { UnfinishedUpload } from "@headrace/core/Store"
 import type { StoreError } from "@headrace/core/StoreError"
 import { calling, codeOf } from "./fault.ts"
 import * as Partial from "./partial.ts"
-import { find, look } from "./target.ts"
+import { find, look, type Target } from "./target.ts"
 
 interface Found {
   readonly name: string
@@ -55,6 +55,14 @@ const place = async (uri: string, path: string): Promise<{ readonly folder: stri
 const sectorBytes = 512n
 
 const nsPerMs = 1_000_000n
+
+/** Bytes of room that the largest partial file of a target has: one that is gone on with needs no other. */
+export const roomOf = async ({ folder, name: target }: Target): Promise<number> => {
+  const rooms = (await scan(folder))
+    .filter(({ name }) => Partial.isOf(name, target))
+    .map(({ stats }) => Number(stats.blocks * sectorBytes))
+  return Math.max(0, ...rooms)
+}
 
 /** A file in the folder, as the folder is called. */
 const uriIn = (folder: string, name: string): string => {

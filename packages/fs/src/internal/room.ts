@@ -30,10 +30,10 @@ const full = (uri: string, size: number, has: number | undefined) => {
   return StoreError.make("QuotaExceeded", { uri, message: `${what} ${both}` })
 }
 
-/** Fails with `QuotaExceeded` when `size` bytes have no room. */
-export const check = async (uri: string, folder: string, size: number): Promise<void> => {
+/** Fails with `QuotaExceeded` when `size` bytes, of which so many are there already, have no room. */
+export const check = async (uri: string, folder: string, size: number, there = 0): Promise<void> => {
   const has = await free(folder)
-  if (has !== undefined && has < size) throw full(uri, size, has)
+  if (has !== undefined && has < size - there) throw full(uri, size, has)
 }
 
 interface Outcome {
