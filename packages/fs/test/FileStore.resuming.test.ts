@@ -432,7 +432,21 @@ describe("what is left behind", () => {
           assert.isTrue(found!.token.startsWith(partial!))
         }
         assert.deepStrictEqual(yield* find(join(to, "b.img")), [])
-        const receipt = yield* keep(FileSource.make(from), store, state)
+        const opened: Array<number> = []
+        const file = FileSource.make(from)
+        const watched: Source.Source = {
+          ...file,
+          open: (offset) => {
+            opened.push(offset)
+            return file.open(offset)
+          }
+        }
+        const receipt = yield* keep(watched, store, state)
+        // For its first bytes, and for what is missing: no digest was asked for that would need more.
+        const there = bytes.byteLength - receipt.destinations[0]!.bytesSent
+        assert.strictEqual(opened[0], 0)
+        assert.isAbove(opened.length, 1)
+        for (const offset of opened.slice(1)) assert.isAtLeast(offset, there)
         assert.match(receipt.destinations[0]!.notes!.join(), /^goes on with the upload of /)
         assert.isBelow(receipt.destinations[0]!.bytesSent, bytes.byteLength)
         assert.isTrue(readFileSync(path).equals(bytes))
