@@ -38,7 +38,7 @@ import { fileURLToPath } from "node:url"
 import { errno } from "../src/internal/fault.ts"
 import type * as PartialFile from "../src/internal/partial.ts"
 import { secure } from "../src/internal/placing.ts"
-import { disks, inFolder, MiB, mounts, names, inTmpfs, onDisk, pattern, upload } from "./support/disk.ts"
+import { afterPowerCut, disks, inFolder, MiB, mounts, names, inTmpfs, onDisk, pattern, upload } from "./support/disk.ts"
 
 const program = fileURLToPath(new URL("support/resumable.ts", import.meta.url))
 
@@ -597,6 +597,39 @@ describe.skipIf(!disks)("a part that does not reach the disk [optional]", () => 
       })
     )
   )
+})
+
+describe.skipIf(!disks)("a power cut [optional]", () => {
+  for (const sparse of [false, true]) {
+    it.live(`leaves each part that was taken${sparse ? ", with its holes" : ""}, in the file that is named`, () =>
+      onDisk(64 * MiB, (folder, image) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const bytes = pattern(100 * partBytes)
+            if (sparse) bytes.fill(0, partBytes, 2 * partBytes + 5000)
+            const open = yield* parts(join(folder, "f"), bytes, { sparse })
+            yield* open.begin
+            const numbers = [1, 2, 3, 7, 90]
+            const noted = yield* Effect.forEach(numbers, (number) => open.write(number))
+            const token = yield* open.token
+            yield* afterPowerCut(image, (cut) =>
+              Effect.sync(() => {
+                const [partial, ...others] = names(cut)
+                assert.deepStrictEqual(others, [])
+                const path = join(cut, partial!)
+                assert.strictEqual(`${partial}#${statSync(path).ino}`, token)
+                const there = readFileSync(path)
+                for (const { length, offset } of noted) {
+                  const range = [offset, offset + length] as const
+                  assert.isTrue(there.subarray(...range).equals(bytes.subarray(...range)))
+                }
+              })
+            )
+          })
+        )
+      )
+    )
+  }
 })
 
 describe("a sync of a part", () => {

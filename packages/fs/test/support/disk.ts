@@ -99,24 +99,47 @@ export const inTmpfs = <A, E, R>(bytes: number, body: (folder: string) => Effect
     )
   )
 
-/** An ext4 of 64 MiB on a disk that takes only `bytes`: what is over fails when it is written to the disk. */
-export const onDisk = <A, E, R>(bytes: number, body: (folder: string) => Effect.Effect<A, E, R>) =>
-  inTmpfs(bytes, (memory) =>
-    inFolder((at) =>
-      Effect.scoped(
-        Effect.gen(function* () {
-          const image = join(memory, "disk")
-          run("truncate", "-s", "64M", image)
-          run("mkfs.ext4", "-q", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard", image)
-          const device = yield* Effect.acquireRelease(
-            Effect.sync(() => run("losetup", "--find", "--show", image)),
-            (device) => Effect.sync(() => run("losetup", "--detach", device))
-          )
-          yield* mounted(at, [device])
-          return yield* body(at)
-        })
-      )
+/** What is on the disk that the image is of. */
+const onImage = <A, E, R>(
+  image: string,
+  options: ReadonlyArray<string>,
+  body: (folder: string) => Effect.Effect<A, E, R>
+) =>
+  inFolder((at) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const device = yield* Effect.acquireRelease(
+          Effect.sync(() => run("losetup", "--find", "--show", image)),
+          (device) => Effect.sync(() => run("losetup", "--detach", device))
+        )
+        yield* mounted(at, [...options, device])
+        return yield* body(at)
+      })
     )
+  )
+
+/**
+ * An ext4 of 64 MiB on a disk that takes only `bytes`: what is over fails when it is written to the disk. The image is
+ * what the disk has, whatever the system holds in memory.
+ */
+export const onDisk = <A, E, R>(bytes: number, body: (folder: string, image: string) => Effect.Effect<A, E, R>) =>
+  inTmpfs(bytes, (memory) =>
+    Effect.suspend(() => {
+      const image = join(memory, "disk")
+      run("truncate", "-s", "64M", image)
+      run("mkfs.ext4", "-q", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard", image)
+      return onImage(image, [], (folder) => body(folder, image))
+    })
+  )
+
+/** The power goes: what the disk has at this moment, to be looked at only. */
+export const afterPowerCut = <A, E, R>(image: string, body: (folder: string) => Effect.Effect<A, E, R>) =>
+  inFolder((copies) =>
+    Effect.suspend(() => {
+      const copy = join(copies, "disk")
+      run("cp", "--sparse=always", image, copy)
+      return onImage(copy, ["-o", "ro"], body)
+    })
   )
 
 /** Until it is thawed, the kernel finishes nothing that writes to it. */
