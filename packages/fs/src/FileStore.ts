@@ -42,8 +42,8 @@ export interface FileOptions {
  *
  * Fails before the first byte with `NotFound` (no such folder), `Forbidden` (permissions, a read-only file system),
  * `QuotaExceeded` (no room), `Conflict` (a folder is there), `Unsupported` (a device, pipe or socket is there),
- * `InvalidUri` (a path that no file can have) or `InvalidConfig` (parts of no bytes); later with `QuotaExceeded`, `TooLarge`, `Unavailable` (I/O errors, a
- * failed fsync), `Stalled` and `Gone` (the partial file was deleted).
+ * `InvalidUri` (a path that no file can have) or `InvalidConfig` (parts of no bytes); later with `QuotaExceeded`,
+ * `TooLarge`, `Unavailable` (I/O errors, a failed fsync), `Stalled` and `Gone` (the partial file was deleted).
  *
  * @since 0.1.0
  * @category constructors
@@ -80,7 +80,7 @@ export const file = (path: string, options: FileOptions = {}): Store => {
     "the folder cannot be looked at",
     async () => {
       checkSize()
-      const { folder } = await find(uri, absolute)
+      const { folder } = await Partials.place(uri, absolute)
       const free = await Room.free(folder)
       return {
         shape: "parts",

@@ -1,3 +1,6 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { mkdir, readdir } from "node:fs/promises"
+import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Bench, open } from "./support/command.ts"
 
@@ -75,6 +78,38 @@ describe("what unfinished uploads left", () => {
     )
     expect(ended.stdout).toMatch(/: 0 deleted, 1 could not be deleted\n$/)
     expect(there(id)).toBe("queued")
+  })
+
+  it("of a file that was killed is listed by its folder, gone on with, and deleted when told", async () => {
+    await bench.file("large.raw", 100 * 1024 * 1024)
+    await mkdir(join(bench.folder, "to"))
+    const cutOff = () =>
+      bench.run(["upload", "large.raw", "--to", "to/large.raw", "--limit", "60MiB/s", "--json"], {
+        during: (child) => {
+          const notes = join(bench.folder, ".local/state/headrace/uploads")
+          const look = setInterval(() => {
+            const noted = existsSync(notes)
+              ? readdirSync(notes).map((name) => readFileSync(join(notes, name), "utf8"))
+              : []
+            if (!noted.some((text) => text.includes('"part"')) && child.exitCode === null) return
+            clearInterval(look)
+            child.kill("SIGKILL")
+          }, 5)
+        }
+      })
+    expect((await cutOff()).signal).toBe("SIGKILL")
+    const listed = await bench.run(["gc", "to/"])
+    expect(listed.stdout).toMatch(
+      /^to\/large\.raw: upload \.large\.raw\.headrace-.*, the store lists it, and it is noted here\n1 unf/
+    )
+    const again = await bench.run(["upload", "large.raw", "--to", "to/large.raw", "--progress", "none"])
+    expect(again.stdout).toMatch(/^ {2}note +goes on with the upload of .*: 64\.0 MiB of 100 MiB are there already$/m)
+    expect(await readdir(join(bench.folder, "to"))).toEqual(["large.raw"])
+    expect((await cutOff()).signal).toBe("SIGKILL")
+    const deleted = await bench.run(["gc", "to/large.raw", "--delete"])
+    expect(deleted.stdout, deleted.stderr).toMatch(/: 1 deleted\n$/)
+    expect(await readdir(join(bench.folder, "to"))).toEqual(["large.raw"])
+    expect((await bench.run(["gc", "to"])).stdout).toBe("nothing was left\n")
   })
 
   it("where a store cannot say it, nor be asked, is an error", async () => {

@@ -45,7 +45,10 @@ const isFolder = async (path: string): Promise<boolean> => {
 }
 
 /** Where the partial files of a path are: of one file, or of all in a folder. */
-const place = async (uri: string, path: string): Promise<{ readonly folder: string; readonly target?: string }> => {
+export const place = async (
+  uri: string,
+  path: string
+): Promise<{ readonly folder: string; readonly target?: string }> => {
   if (path !== "" && (await isFolder(path))) return { folder: await realpath(path) }
   const { folder, name } = await find(uri, path)
   return { folder, target: name }
