@@ -13,7 +13,8 @@ const inCompany = [
   "packages/{s3,swift}/test/**/*.test.ts",
   "packages/*/test/Conformance*.test.ts",
   "packages/*/test/*property.test.ts",
-  "packages/glance/test/copies*.test.ts",
+  "packages/glance/test/{copies,staging}*.test.ts",
+  "packages/fs/test/FileStore.resuming.test.ts",
   "packages/core/test/FanOut.test.ts",
   "packages/headrace/test/{installed,real-images,real-many,real-resume,ways}.test.ts",
   "examples/*/test/**/*.test.ts"

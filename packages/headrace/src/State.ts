@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { Entry, UploadJournalService } from "@headrace/core/UploadJournal"
 import * as FileUploadJournal from "@headrace/node/FileUploadJournal"
 
@@ -38,18 +39,17 @@ export const journal = (options: {
   readonly complain: (line: string) => void
 }): UploadJournalService => {
   if (options.folder !== undefined) return FileUploadJournal.make({ folder: options.folder })
-  const service = FileUploadJournal.make({ folder: FileUploadJournal.defaultFolder(options.env) })
   let told = false
-  return {
-    ...service,
-    open: (key, how) =>
-      Effect.catch(service.open(key, how), (error) =>
-        Effect.sync(() => {
-          if (!told)
-            options.complain(`headrace: ${error.message}: an upload that is cut off begins afresh; see --state`)
-          told = true
-          return blank
-        })
-      )
+  const without = (why: string) =>
+    Effect.sync(() => {
+      if (!told) options.complain(`headrace: ${why}: an upload that is cut off begins afresh; see --state`)
+      told = true
+      return blank
+    })
+  const folder = Result.try(() => FileUploadJournal.defaultFolder(options.env))
+  if (Result.isFailure(folder)) {
+    return { open: () => without("there is no home folder to note uploads in"), list: Effect.succeed([]) }
   }
+  const service = FileUploadJournal.make({ folder: folder.success })
+  return { ...service, open: (key, how) => Effect.catch(service.open(key, how), ({ message }) => without(message)) }
 }

@@ -1,3 +1,4 @@
+import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Bench, open } from "./support/command.ts"
 
@@ -41,6 +42,33 @@ describe("a machine that is not as usual", () => {
       syncBuiltinESMExports()`)
     const { code, stderr } = await bench.run(upload, { env })
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
+    // Where it would have been noted how far it is, that is told, and is no reason to refuse it.
+    await bench.file("large.raw", 70 * 1024 * 1024)
+    const large = await bench.run(["upload", "large.raw", "--to", "copy.raw", "--progress", "none"], { env })
+    expect(large.stderr).toBe(
+      "headrace: there is no home folder to note uploads in: an upload that is cut off begins afresh; see --state\n"
+    )
+    expect(large.code).toBe(0)
+    expect(await bench.run(["gc", "copy.raw"], { env })).toMatchObject({ code: 0, stdout: "nothing was left\n" })
+    const given = ["upload", "large.raw", "--to", "copy.raw", "--progress", "none", "--state", "state"]
+    expect(await bench.run(given, { env })).toMatchObject({ code: 0, stderr: "" })
+  })
+
+  it("a home folder that cannot be written to: told, and no reason to refuse an upload", async () => {
+    await bench.file("home", 1)
+    const env = { XDG_STATE_HOME: join(bench.folder, "home") }
+    const args = ["upload", "large.raw", "--to", "copy.raw", "--progress", "none"]
+    const { code, stderr } = await bench.run(args, { env })
+    expect(stderr).toMatch(
+      /^headrace: cannot note an upload in '.*': .*: an upload that is cut off begins afresh; see --state\n$/
+    )
+    expect(code).toBe(0)
+    // A folder that somebody has named is meant.
+    const named = await bench.run([...args, "--state", join(bench.folder, "home")])
+    expect(named.stderr).toMatch(
+      /^headrace: copy\.raw: cannot note an upload in '.*': .*: nothing was sent, correct the configuration\n$/
+    )
+    expect(named.code).toBe(1)
   })
 
   it("no more threads: said as what it is, and nothing is left", async () => {
