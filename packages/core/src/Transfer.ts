@@ -232,7 +232,8 @@ export const run = <RS = never, RD = never>(
                 size: content.size,
                 first,
                 hasher,
-                required: ends.map((end) => end.required)
+                required: ends.map((end) => end.required),
+                sent: (index) => ends[index]!.counters.sent
               })
         const watched: Watch.Watched = { content, ends, startedAt, shared: fanOut, emit }
         if (onEvent !== undefined) watching = yield* Effect.forkScoped(Watch.report(watched))

@@ -198,7 +198,7 @@ describe("one read for several destinations", () => {
     Effect.gen(function* () {
       const { exit } = yield* run(Source.fromBytes(bytes), [{}, {}, {}], { blocks: 16 })
       assert.deepInclude(failure(exit), {
-        message: "the block pool is too small: a transfer to 3 destinations needs 17 blocks"
+        message: "the memory for blocks is too small: a transfer to 3 destinations needs 272 KiB"
       })
     })
   )

@@ -6,7 +6,8 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
-import { resolve } from "node:path"
+import { realpathSync } from "node:fs"
+import { basename, dirname, join, resolve } from "node:path"
 import type { Host } from "@headrace/core/Host"
 import type { Source } from "@headrace/core/Source"
 import type { Store } from "@headrace/core/Store"
@@ -125,12 +126,25 @@ export const destination = (text: string, surroundings: Surroundings = {}): Effe
     }
   })
 
+/** A file by its real name: folders, and files themselves, may be links to others. */
+const realFile = (path: string): string => {
+  try {
+    return realpathSync(path)
+  } catch {
+    try {
+      return join(realpathSync(dirname(path)), basename(path))
+    } catch {
+      return path
+    }
+  }
+}
+
 /** Two destinations with the same one of these are the same place. A new image is another one each time. */
 const placeOf = (text: string, store: AnyStore, surroundings: Surroundings): string => {
   const uri = Uri.parseDestination(text)
   switch (uri._tag) {
     case "File":
-      return resolve(within(surroundings, uri.path))
+      return realFile(resolve(within(surroundings, uri.path)))
     case "Http":
       return new URL(uri.url).href
     case "S3":

@@ -173,6 +173,28 @@ describe("one source to several destinations", () => {
     await expect(file("dry.raw")).rejects.toThrow(/ENOENT/)
   })
 
+  it.each(["--also", "--to"])("standard input to one that hangs (%s): it fails alone", async (option) => {
+    const hanging = createServer((request, response) => {
+      if (request.method !== "PUT") response.writeHead(404).end()
+    })
+    await new Promise<void>((resolve) => hanging.listen(0, "127.0.0.1", resolve))
+    const ends = ["--to", `alone${option}.raw`, "--to", `glance://emb/alone${option}`]
+    const url = `http://127.0.0.1:${(hanging.address() as AddressInfo).port}/x`
+    const large = random(40 * 1024 * 1024)
+    large[510] = 0
+    const { code, stderr } = await bench.run(
+      ["upload", "-", ...ends, option, url, "--stall", "1500ms", "--progress", "none", "--retries", "0"],
+      { stdin: large }
+    )
+    hanging.closeAllConnections()
+    hanging.close()
+    expect(stderr).toMatch(/^headrace: http:[^\n]*\n$/)
+    expect(code).toBe(option === "--to" ? 2 : 0)
+    expect((await file(`alone${option}.raw`)).equals(large)).toBe(true)
+    const image = bench.glance.images.list().find(({ name }) => name === `alone${option}`)
+    expect(image).toMatchObject({ hashValue: createHash("sha512").update(large).digest("hex") })
+  })
+
   it("a folder for notes that cannot be made is no reason to refuse what needs none", async () => {
     const { code, stderr } = await upload([
       "disk.raw",

@@ -1,4 +1,4 @@
-import { chmod, mkdir, writeFile } from "node:fs/promises"
+import { chmod, mkdir, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Bench, open } from "./support/command.ts"
@@ -11,6 +11,7 @@ describe("what is wrong before any destination is asked", () => {
     bench = await open()
     await bench.file("disk.raw", 1000)
     await mkdir(join(bench.folder, "folder"))
+    await symlink("folder", join(bench.folder, "link"))
     await writeFile(join(bench.folder, "locked"), "x")
     await chmod(join(bench.folder, "locked"), 0o000)
   })
@@ -163,6 +164,11 @@ describe("what is wrong before any destination is asked", () => {
       "a file twice",
       ["upload", "disk.raw", "--to", "copy.raw", "--also", "./copy.raw"],
       /^headrace: \.\/copy\.raw: this destination is given twice/
+    ],
+    [
+      "a file twice, by a link",
+      ["upload", "disk.raw", "--to", "folder/copy.raw", "--to", "link/copy.raw"],
+      /^headrace: link\/copy\.raw: this destination is given twice/
     ],
     [
       "an object twice",

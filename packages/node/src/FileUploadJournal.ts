@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import { type FileHandle, mkdir, open as openFile, readdir, readFile, rename, stat, unlink } from "node:fs/promises"
 import { homedir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import {
   type Entry,
   type Key,
@@ -113,7 +113,7 @@ export const make = (options: { readonly folder: string }): UploadJournalService
     Effect.map(
       Effect.acquireRelease(
         calling("note an upload", async () => {
-          await mkdir(folder, { recursive: true, mode: 0o700 })
+          await makeFolder(folder)
           const name = `${stem(key)}.${Owner.mine()}${suffix}`
           const earlier = fresh ? undefined : await takeOver(key, name)
           return new Notes(folder, name, { ...key, startedAt: earlier?.startedAt ?? Date.now() }, earlier)
@@ -249,6 +249,18 @@ const whenThere = async <A>(call: () => Promise<A>): Promise<A | undefined> => {
   } catch (cause) {
     if (errorCode(cause) === "ENOENT") return undefined
     throw cause
+  }
+}
+
+/** Node says of a file system that is read-only that there is no such file; made by itself, a folder says what is wrong. */
+const makeFolder = async (folder: string): Promise<void> => {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    const parent = dirname(folder)
+    if (errorCode(cause) !== "ENOENT" || parent === folder) throw cause
+    if ((await whenThere(() => stat(parent))) === undefined) await makeFolder(parent)
+    await mkdir(folder, { mode: 0o700 })
   }
 }
 

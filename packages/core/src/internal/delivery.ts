@@ -182,7 +182,8 @@ export const run = <RS, RD>(
           expect: settings.expect,
           reported: settings.reported,
           bandwidth: job.bandwidth,
-          stallMs: settings.stallMs,
+          // While all wait for one that takes nothing, the time is the one's, not theirs.
+          stallMs: reading.shared === undefined || source.replayable ? settings.stallMs : 2 * settings.stallMs,
           answerMs: settings.answerMs,
           counters: job.counters,
           onSent: (bytes) => {

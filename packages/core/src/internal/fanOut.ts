@@ -3,8 +3,9 @@
  *
  * The reader goes as fast as the fastest destination. One that falls behind by more than its share of memory, or that
  * holds memory which the reader waits for, goes on with a read of its own (`Lane`). Of a source that can be read only once
- * all wait for the slowest.
+ * all wait for the slowest, but not for one that takes nothing at all.
  */
+import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -72,6 +73,9 @@ export interface Options<R> {
   readonly reported: Digests
   /** Of each destination, whether it must succeed. */
   readonly required: ReadonlyArray<boolean>
+  /** Bytes that have moved towards a destination. */
+  readonly sent: (index: number) => number
+  readonly stallMs: number
 }
 
 export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R | BlockPool | Scope.Scope> =>
@@ -167,6 +171,24 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
       return { size: counters.read, digests }
     })
 
+    /** Since when nothing has moved towards a destination that has bytes to take, while all wait for it. */
+    const stuck = new Map<number, { readonly sent: number; readonly since: number }>()
+
+    /** Of a source that can be read once: lets go of whoever takes nothing of what it has. The others go on. */
+    const letGo = (waits: boolean) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        for (const [index, lane] of lanes) {
+          const sent = options.sent(index)
+          const last = stuck.get(index)
+          if (!waits || !lane.attached || lane.backlog === 0) stuck.delete(index)
+          else if (last?.sent !== sent) stuck.set(index, { sent, since: now })
+          else if (now - last.since >= options.stallMs) {
+            const message = `no byte moved for ${options.stallMs / 1000} s, and the source can be read only once`
+            lane.letGo(SourceError.make("Stalled", { uri: source.uri, message }))
+          }
+        }
+      })
+
     /**
      * Takes memory back from the slowest while the reader waits for some that the fastest could use. Fails when nobody is
      * left who wants the bytes.
@@ -178,9 +200,13 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
         if (all.every((lane) => lane.closed)) {
           return yield* new DigestError({ message: "no destination takes the bytes any more" })
         }
+        if (!replayable) {
+          yield* letGo(delivered === before)
+          continue
+        }
         const attached = all.filter((lane) => lane.attached)
         const waits = delivered === before && attached.some((lane) => lane.backlog === 0)
-        if (!replayable || !waits) continue
+        if (!waits) continue
         const block = first.share.takeNow()
         if (block !== undefined) {
           block.release()

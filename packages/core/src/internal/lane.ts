@@ -67,6 +67,12 @@ export class Lane<E> {
     this.#wake()
   }
 
+  /** The destination gets no more bytes: if it ever asks for some, this is why. */
+  letGo(error: E): void {
+    this.#end = Exit.fail(error)
+    this.close()
+  }
+
   close(): void {
     this.#state = "closed"
     this.#drop()
@@ -85,10 +91,8 @@ export class Lane<E> {
           this.#onChange()
           return Effect.succeed<Blocks>([block])
         }
-        if (this.#state !== "attached") return Cause.done()
-        if (this.#end !== undefined) {
-          return Exit.isSuccess(this.#end) ? Cause.done() : Effect.failCause(this.#end.cause)
-        }
+        if (this.#end !== undefined && Exit.isFailure(this.#end)) return Effect.failCause(this.#end.cause)
+        if (this.#state !== "attached" || this.#end !== undefined) return Cause.done()
         return Effect.andThen(this.#wait, next)
       })
       return next

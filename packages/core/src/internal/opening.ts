@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { BlockPool } from "../BlockPool.ts"
 import { type Digests, isAlgorithm } from "../Digest.ts"
+import { formatBytes } from "../Quantity.ts"
 import type { Hints, Info, Source } from "../Source.ts"
 import * as SourceError from "../SourceError.ts"
 import type { Content } from "../Store.ts"
@@ -76,11 +77,12 @@ export const prepare = <R>(options: {
     const { allowEmpty, destinations, expect, retries, source, verify } = options
     const minimum = FanOut.minimumBlocks(destinations)
     const least = destinations === 1 ? leastBlocks : minimum
-    if ((yield* BlockPool).stats().capacity < least) {
+    const pool = yield* BlockPool
+    const { capacity } = pool.stats()
+    if (capacity < least) {
       const what = destinations === 1 ? "a transfer" : `a transfer to ${destinations} destinations`
-      return yield* Effect.fail(
-        Problem.make("InvalidConfig", `the block pool is too small: ${what} needs ${least} blocks`)
-      )
+      const message = `the memory for blocks is too small: ${what} needs ${formatBytes((least * pool.memory.byteLength) / capacity)}`
+      return yield* Effect.fail(Problem.make("InvalidConfig", message))
     }
     if (verify === "source" && !source.replayable) {
       return yield* Effect.fail(
