@@ -169,8 +169,16 @@ export interface Destinations {
   readonly also: ReadonlyArray<AnyStore>
 }
 
+/** The source's place, where it is a file. */
+const fileOf = (source: string | undefined, surroundings: Surroundings): string | undefined => {
+  if (source === undefined) return undefined
+  const uri = Uri.parseSource(source)
+  return uri._tag === "File" ? realFile(resolve(within(surroundings, uri.path))) : undefined
+}
+
 /**
- * The destinations that must succeed and those on best effort. None may be given twice.
+ * The destinations that must succeed and those on best effort. None may be given twice, nor be the file that is the
+ * `source`.
  *
  * @since 0.1.0
  * @category constructors
@@ -178,7 +186,8 @@ export interface Destinations {
 export const destinations = (
   to: ReadonlyArray<string>,
   also: ReadonlyArray<string>,
-  surroundings: Surroundings = {}
+  surroundings: Surroundings = {},
+  source?: string
 ): Effect.Effect<Destinations, EndError> =>
   Effect.gen(function* () {
     if (to.length === 0) {
@@ -188,8 +197,13 @@ export const destinations = (
     const texts = [...to, ...also]
     const stores = yield* Effect.forEach(texts, (text) => destination(text, surroundings))
     const places = new Set<string>()
+    const from = yield* parsed(() => fileOf(source, surroundings))
     for (const [index, store] of stores.entries()) {
       const place = placeOf(texts[index]!, store, surroundings)
+      if (place === from) {
+        const message = "this is the source itself"
+        return yield* new EndError({ reason: "InvalidUri", uri: store.uri, message })
+      }
       if (places.has(place)) {
         const message = "this destination is given twice; two writers of one object would get in each other's way"
         return yield* new EndError({ reason: "InvalidUri", uri: store.uri, message })

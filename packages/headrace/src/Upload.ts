@@ -162,7 +162,12 @@ const start = async (
     const { hasher: _hasher, limit: _limit, memoryBytes: _memory, ...rest } = settings.success
     const source = yield* sourceOf(input, options)
     const required = typeof options.to === "string" ? [options.to] : options.to
-    const { also, to } = yield* Ends.destinations(required, options.also ?? [], options)
+    const { also, to } = yield* Ends.destinations(
+      required,
+      options.also ?? [],
+      options,
+      typeof input === "string" ? input : undefined
+    )
     return yield* Transfer.run({
       source,
       to,

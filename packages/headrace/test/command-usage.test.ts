@@ -166,6 +166,11 @@ describe("what is wrong before any destination is asked", () => {
       /^headrace: \.\/copy\.raw: this destination is given twice/
     ],
     [
+      "the source itself",
+      ["upload", "disk.raw", "--to", "./disk.raw"],
+      /^headrace: \.\/disk\.raw: this is the source itself$/
+    ],
+    [
       "a file twice, by a link",
       ["upload", "disk.raw", "--to", "folder/copy.raw", "--to", "link/copy.raw"],
       /^headrace: link\/copy\.raw: this destination is given twice/

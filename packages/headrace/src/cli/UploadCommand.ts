@@ -39,7 +39,7 @@ interface Known {
 const transferOptions = (given: Upload, settings: Settings.Settings) =>
   Effect.gen(function* () {
     const source = yield* Ends.source(given.source)
-    const { also, to } = yield* Ends.destinations(given.to, given.also)
+    const { also, to } = yield* Ends.destinations(given.to, given.also, {}, given.source)
     const { hasher: _hasher, limit: _limit, memoryBytes: _memory, ...rest } = settings
     const { allowEmpty, keepFailed, noResume } = given
     return { source, to, also, keepFailed, allowEmpty, resume: !noResume, ...rest }
