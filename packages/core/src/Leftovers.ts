@@ -68,8 +68,8 @@ export const find = <R>(
     const notes = (journal === undefined ? [] : yield* journal.list).filter(({ token }) => token !== undefined)
     const uris = new Set(listed.map(({ uri }) => uri))
     const tokens = new Set(listed.map(({ token }) => token))
-    const ours = notes.filter(
-      ({ destination, token }) => tokens.has(token!) || uris.has(destination) || isWithin(store.uri, destination)
+    const unlisted = notes.filter(
+      ({ destination, token }) => !tokens.has(token!) && (uris.has(destination) || isWithin(store.uri, destination))
     )
 
     const discard = (token: string, uri: string, of: ReadonlyArray<Listed>): Found<R>["discard"] =>
@@ -101,5 +101,5 @@ export const find = <R>(
       running: upload.running,
       discard: discard(upload.token!, upload.destination, [upload])
     })
-    return [...listed.map(ofListed), ...ours.filter(({ token }) => !tokens.has(token!)).map(ofNoted)]
+    return [...listed.map(ofListed), ...unlisted.map(ofNoted)]
   })

@@ -362,8 +362,8 @@ export interface Store<out R = never, out S extends Session = Session> {
   /** Uploads that are not finished, whoever began them, of this object or, for a whole container, of all. */
   readonly unfinished?: Stream.Stream<UnfinishedUpload, StoreError, R>
   /**
-   * Gives an unfinished upload up, with what is there of it. Succeeds also when there is none. `uri` is the object's, for the store
-   * that is a whole container.
+   * Gives an unfinished upload up, with what is there of it. Succeeds also when there is none. `uri` is the object's, for
+   * the store that is a whole container.
    */
   readonly abort?: (token: string, uri?: string) => Effect.Effect<void, StoreError, R | Scope.Scope>
 }

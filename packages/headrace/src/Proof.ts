@@ -80,7 +80,7 @@ export const destination = (receipt: Receipt, end: Destination): ReadonlyArray<s
   const byParts = end.proof?.compared.filter((what) => what.includes(" ")) ?? []
   return [
     Text.oneLine(`${end.status} ${end.uri}`),
-    row("sent", end.attempts === 0 && end.bytesSent === 0 ? "nothing: the service copied it" : sent(receipt, end)),
+    row("sent", end.attempts === 0 && end.bytesSent === 0 ? "nothing had to be" : sent(receipt, end)),
     row("holds", holds(end, end.object)),
     ...digests.map(([algorithm, hex]) => row(algorithm, `${hex}  ${judged(algorithm, end)}`)),
     ...(end.status === "stored"

@@ -92,7 +92,7 @@ describe("a receipt in words", () => {
       "  sha512    aa  computed here by hash-wasm and by the service: equal",
       "  proof     what was sent was compared with what the service reports",
       "verified glance://prod/disk?store=slow",
-      "  sent      nothing: the service copied it",
+      "  sent      nothing had to be",
       "  holds     image 1f0c in store fast of 1,073,741,824 bytes",
       "  sha512    aa  computed here by hash-wasm and by the service: equal",
       "  proof     what was sent was compared with what the service reports",

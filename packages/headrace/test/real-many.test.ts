@@ -127,7 +127,7 @@ describe.skipIf(env("KEYSTONE") === "" || env("S3") === "")("real stores, many a
       ["glance://prod", /^ {2}stores +fast \(default\), cheap \(probed\)$/m],
       ["swift://swift/images", /^ {2}largest +4\.88 TiB \(probed\)$/m],
       [join(folder, "any"), /^ {2}ranges +yes \(configured\)$/m],
-      [folder, /^ {2}unfinished +can be gone on with, listed, given up$/m]
+      [folder, /^ {2}unfinished +can be gone on with, listed, given up \(configured\)$/m]
     ] as const) {
       const { code, stderr, stdout } = await headrace("stores", uri)
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" })

@@ -3,9 +3,9 @@
  * directions, answers found also when the write fails first, `Expect: 100-continue` with a short adaptive wait, stall
  * and answer timeouts, proxies as curl takes them from the environment.
  *
- * Requests without a body, or with at most 1 MiB that can be sent again, use kept connections. When such a connection turns out to
- * be dead before any byte of an answer, the request is sent once more on a fresh one, a `POST` too: callers make
- * their `POST`s safe to repeat (Headrace presets the ids of what it creates).
+ * Requests without a body, or with at most 1 MiB that can be sent again, use kept connections. When such a connection
+ * turns out to be dead before any byte of an answer, the request is sent once more on a fresh one, a `POST` too: callers
+ * make their `POST`s safe to repeat (Headrace presets the ids of what it creates).
  *
  * @since 0.1.0
  */

@@ -164,6 +164,14 @@ const capabilitiesOf = (options: Partial<ObjectOptions>, { api, limits }: Signed
   }
 }
 
+const signInTo = (place: SwiftAccess.Place): Effect.Effect<Signed, Fault.Fault, Transport | Host> =>
+  Effect.gen(function* () {
+    const transport = yield* Transport
+    const access = yield* Effect.mapError(SwiftAccess.of(place), Fault.fromKeystone)
+    const api = Api.make(access, transport)
+    return { api, limits: yield* Limits.of(api) }
+  })
+
 /**
  * An object of a cloud as a destination.
  *
@@ -181,14 +189,11 @@ export const object = (options: SwiftAccess.Place & ObjectOptions): Store<Transp
   const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
     Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri))
 
-  const signIn = Effect.gen(function* () {
-    const transport = yield* Transport
-    const access = yield* Effect.mapError(SwiftAccess.of(options), Fault.fromKeystone)
-    const api = Api.make(access, transport)
-    const limits = yield* Limits.of(api)
-    const wrong = checkNames(options, segmentContainer, limits)
-    return wrong === undefined ? { api, limits } : yield* wrong
-  })
+  const signIn = Effect.flatMap(
+    signInTo(options),
+    (signed): Effect.Effect<Signed, Fault.Fault> =>
+      checkNames(options, segmentContainer, signed.limits) ?? Effect.succeed(signed)
+  )
 
   const prepare = (content: Content): Effect.Effect<Prepared, Fault.Fault, Transport | Host> =>
     Effect.gen(function* () {
@@ -252,12 +257,7 @@ export const container = (
   const uri = options.uri ?? parent
   const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
     Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri))
-  const signIn = Effect.gen(function* () {
-    const transport = yield* Transport
-    const access = yield* Effect.mapError(SwiftAccess.of(options), Fault.fromKeystone)
-    const api = Api.make(access, transport)
-    return { api, limits: yield* Limits.of(api) }
-  })
+  const signIn = signInTo(options)
   const noObject = asStoreError(
     Effect.fail(Fault.make("InvalidUri", "the object is missing: swift://CLOUD/CONTAINER/OBJECT"))
   )

@@ -43,6 +43,9 @@ const graceMs = 5000
 /** How often it is looked whether the reader waits for memory. */
 const squeezeMs = 20
 
+/** What may count between two looks of the time that a destination takes nothing. */
+const mostElapsedMs = 1000
+
 /** Blocks that a read for so many destinations is never denied. */
 export const minimumBlocks = (destinations: number): number =>
   destinations === 1 ? Reading.minimumBlocks : Reading.minimumBlocks + destinations * heldBlocks
@@ -171,18 +174,23 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
       return { size: counters.read, digests }
     })
 
-    /** Since when nothing has moved towards a destination that has bytes to take, while all wait for it. */
-    const stuck = new Map<number, { readonly sent: number; readonly since: number }>()
+    /** How long nothing has moved towards a destination that has bytes to take, while all wait for it. */
+    const stuck = new Map<number, { readonly sent: number; readonly ms: number }>()
+    let looked = 0
 
     /** Of a source that can be read once: lets go of whoever takes nothing of what it has. The others go on. */
     const letGo = (waits: boolean) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
+        // A process that was stopped, or a clock that jumps, is nobody's stall.
+        const elapsed = Math.max(0, Math.min(now - looked, mostElapsedMs))
+        looked = now
         for (const [index, lane] of lanes) {
           const sent = options.sent(index)
           const last = stuck.get(index)
           if (!waits || !lane.attached || lane.backlog === 0) stuck.delete(index)
-          else if (last?.sent !== sent) stuck.set(index, { sent, since: now })
-          else if (now - last.since >= options.stallMs) {
+          else if (last?.sent !== sent) stuck.set(index, { sent, ms: 0 })
+          else if (last.ms + elapsed < options.stallMs) stuck.set(index, { sent, ms: last.ms + elapsed })
+          else {
             const message = `no byte moved for ${options.stallMs / 1000} s, and the source can be read only once`
             lane.letGo(SourceError.make("Stalled", { uri: source.uri, message }))
           }

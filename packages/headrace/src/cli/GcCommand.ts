@@ -10,10 +10,9 @@ import * as Leftovers from "@headrace/core/Leftovers"
 import * as Quantity from "@headrace/core/Quantity"
 import { UploadJournal } from "@headrace/core/UploadJournal"
 import * as Ends from "../Ends.ts"
-import * as Engine from "../Engine.ts"
 import * as State from "../State.ts"
 import * as Text from "../Text.ts"
-import * as Uri from "../Uri.ts"
+import * as Asking from "./Asking.ts"
 import * as ErrorLine from "./ErrorLine.ts"
 import * as ExitCode from "./ExitCode.ts"
 import type { Gc } from "./Invocation.ts"
@@ -130,36 +129,16 @@ const summary = (
 
 /** Runs the command and gives its exit code. */
 export const run = async (given: Gc): Promise<number> => {
-  const wrong = (option: string, message: string): number => {
-    Session.complain(ErrorLine.ofUsage(option, message))
-    return ExitCode.usage
-  }
   const olderThan = given.olderThan === undefined ? undefined : Quantity.parseDuration(given.olderThan)
-  if (olderThan !== undefined && Result.isFailure(olderThan)) return wrong("--older-than", olderThan.failure.message)
+  if (olderThan !== undefined && Result.isFailure(olderThan)) {
+    return Asking.wrong("--older-than", olderThan.failure.message)
+  }
   const unusable = State.wrong(given.state)
-  if (unusable !== undefined) return wrong("--state", unusable)
-  return Session.run({
-    json: given.json,
-    program: (out) =>
-      collect(given, olderThan?.success, out).pipe(
-        Effect.provide(Engine.layer({ digest: [], expect: {} })),
-        Effect.provideService(UploadJournal, State.journal({ folder: given.state, complain: Session.complain })),
-        Effect.catchTags({
-          EndError: ({ message, uri }) => Effect.sync(() => wrong(uri, message)),
-          UploadJournalError: ({ message }) => Effect.sync(() => wrong("--state", message)),
-          StoreError: (error) =>
-            Effect.sync(() => {
-              const reason = error.reason._tag
-              const { message, objectId, status, uri } = error
-              Session.complain(
-                ErrorLine.ofFailure({ reason, uri, message, status, objectId, left: "none", sent: false, asked: true })
-              )
-              return ExitCode.ofFailure({ reason, asked: true })
-            })
-        })
-      ),
-    interrupted: (signal) =>
-      signal === undefined ? undefined : ErrorLine.ofUsage(Uri.shown(given.uri), `interrupted (${signal})`),
-    abandoned: () => undefined
-  })
+  if (unusable !== undefined) return Asking.wrong("--state", unusable)
+  return Asking.run(given, (out) =>
+    collect(given, olderThan?.success, out).pipe(
+      Effect.provideService(UploadJournal, State.journal({ folder: given.state, complain: Session.complain })),
+      Effect.catchTag("UploadJournalError", ({ message }) => Effect.sync(() => Asking.wrong("--state", message)))
+    )
+  )
 }

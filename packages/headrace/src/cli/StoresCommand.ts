@@ -8,16 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Quantity from "@headrace/core/Quantity"
 import type { Capabilities } from "@headrace/core/Store"
 import * as Ends from "../Ends.ts"
-import * as Engine from "../Engine.ts"
 import * as Text from "../Text.ts"
-import * as Uri from "../Uri.ts"
-import * as ErrorLine from "./ErrorLine.ts"
+import * as Asking from "./Asking.ts"
 import * as ExitCode from "./ExitCode.ts"
 import type { Stores } from "./Invocation.ts"
-import * as Session from "./Session.ts"
 import type * as Stdout from "./Stdout.ts"
-
-const settings = { digest: [], expect: {} }
 
 const shapes: Readonly<Record<Capabilities["shape"], string>> = {
   whole: "an object is one body",
@@ -62,11 +57,9 @@ const rows = (found: Capabilities): ReadonlyArray<Row> => {
     ...(checks === undefined
       ? []
       : [["checks", `whole: ${list(checks.whole)}; part: ${list(checks.part)}`, "checks"] as const]),
-    [
-      "largest",
-      found.maxObjectBytes === undefined ? "not told" : Quantity.formatBytes(found.maxObjectBytes),
-      "maxObjectBytes"
-    ],
+    found.maxObjectBytes === undefined
+      ? ["largest", "not told"]
+      : ["largest", Quantity.formatBytes(found.maxObjectBytes), "maxObjectBytes"],
     ["ranges", found.rangedRead === undefined ? "not known before it is tried" : yesNo(found.rangedRead), "rangedRead"],
     ["size", found.needsSize ? "must be known before" : "may be unknown before", "needsSize"],
     ...(conditionalCreate === undefined
@@ -88,7 +81,8 @@ const sources: Readonly<Record<Capabilities["learnt"][string], string>> = {
 
 const table = (uri: string, found: Capabilities): ReadonlyArray<string> => {
   const all = rows(found).map(([name, text, fact]) => {
-    const how = fact === undefined ? undefined : found.learnt[fact]
+    // What nobody had to learn is how the adapter is made.
+    const how = fact === undefined ? undefined : (found.learnt[fact] ?? "configured")
     return [name, how === undefined ? text : `${text} (${sources[how]})`] as const
   })
   const column = Math.max(...all.map(([name]) => Text.width(name)))
@@ -113,30 +107,4 @@ const show = (given: Stores, out: Stdout.Stdout) =>
   })
 
 /** Runs the command and gives its exit code. */
-export const run = (given: Stores): Promise<number> =>
-  Session.run({
-    json: given.json,
-    program: (out) =>
-      show(given, out).pipe(
-        Effect.provide(Engine.layer(settings)),
-        Effect.catchTags({
-          EndError: ({ message, uri }) =>
-            Effect.sync(() => {
-              Session.complain(ErrorLine.ofUsage(uri, message))
-              return ExitCode.usage
-            }),
-          StoreError: (error) =>
-            Effect.sync(() => {
-              const reason = error.reason._tag
-              const { message, objectId, status, uri } = error
-              Session.complain(
-                ErrorLine.ofFailure({ reason, uri, message, status, objectId, left: "none", sent: false, asked: true })
-              )
-              return ExitCode.ofFailure({ reason, asked: true })
-            })
-        })
-      ),
-    interrupted: (signal) =>
-      signal === undefined ? undefined : ErrorLine.ofUsage(Uri.shown(given.uri), `interrupted (${signal})`),
-    abandoned: () => undefined
-  })
+export const run = (given: Stores): Promise<number> => Asking.run(given, (out) => show(given, out))

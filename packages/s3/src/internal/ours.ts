@@ -154,13 +154,9 @@ export class Ours {
       const digests: Digests = { ...byEtag(now.etag, claim), ...composite, ...now.digests }
       this.#wrong = now.size !== claim.size || differing(claim.digests, now.digests)
       if (now.version !== undefined) this.notes.add(`version ${now.version}`)
-      this.mute = !sharing(claim.digests, digests)
-      if (
-        !this.#wrong &&
-        now.size === claim.size &&
-        sharing(claim.digests, digests) &&
-        this.#told(claim) !== undefined
-      ) {
+      const shared = sharing(claim.digests, digests)
+      this.mute = !shared
+      if (!this.#wrong && shared && this.#told(claim) !== undefined) {
         this.#site.service.believed = true
       }
       return { _tag: "Stored", object: { id: this.#uri, size: now.size, digests } }
