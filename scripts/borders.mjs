@@ -24,7 +24,8 @@ const below = {
   node: ["core"],
   fs: ["core"],
   testkit: ["core"],
-  headrace: ["core", "keystone", "glance", "s3", "swift", "fs", "http", "node"],
+  batch: ["core", "keystone", "glance", "s3", "swift", "fs", "http", "node"],
+  headrace: ["core", "keystone", "glance", "s3", "swift", "fs", "http", "node", "batch"],
   // The examples show what anybody's adapter imports.
   "store-tus": ["core"]
 }

@@ -14,7 +14,7 @@ import type { Source } from "@headrace/core/Source"
 import * as Transfer from "@headrace/core/Transfer"
 import type { Transport } from "@headrace/core/Transport"
 import { UploadJournal } from "@headrace/core/UploadJournal"
-import * as Ends from "./Ends.ts"
+import * as Ends from "@headrace/batch/Ends"
 import * as Engine from "./Engine.ts"
 import { HeadraceError } from "./HeadraceError.ts"
 import { aliveDuring } from "./internal/aliveDuring.ts"
@@ -24,7 +24,7 @@ import * as SharedEngine from "./internal/sharedEngine.ts"
 import * as Settings from "./Settings.ts"
 import * as State from "./State.ts"
 import type { Algorithm, Digests, Receipt, ReceiptEvent, TransferEvent } from "./Types.ts"
-import * as Uri from "./Uri.ts"
+import * as Uri from "@headrace/batch/Uri"
 
 /**
  * Bytes that can be read once. Streams are named by what is needed of them, so that every platform's fit: a web

@@ -43,12 +43,38 @@ const progress = text(
   "on standard error: live on a terminal, else a line each 10 s (auto)"
 )
 
-/** The names of commands that are known and not there yet. */
-export const later: Readonly<Record<string, string>> = {
-  run: "Run the transfers of a manifest",
-  plan: "Write a manifest of what two clouds differ in",
-  verify: "Look again at what was uploaded",
-  repair: "Redo what verify or run found wrong"
+/** What `upload`, `run` and `repair` have in common. */
+const sending = {
+  limit: text("limit", "RATE", "50MiB/s, 400Mbit/s, or a timetable: '08:00,50MiB/s 19:00,off' (off)"),
+  digest: texts("digest", "LIST", `more digests to compute: ${algorithms}`),
+  verify: text("verify", "LEVEL", "transfer, source (read it again), destination (read it back) (transfer)"),
+  retries: text("retries", "N", "attempts after the first (5)"),
+  stall: text("stall", "DURATION", "no byte moved for so long: the attempt has failed (60s)"),
+  answer: text("answer", "DURATION", "after the last byte: how long the answer may take (15m)"),
+  memory,
+  progress,
+  json: yes("json", "standard output carries NDJSON events only"),
+  dryRun: yes("dry-run", "sign in, look at every precondition, say what would be done; make nothing"),
+  hasher,
+  keepFailed: yes("keep-failed", "leave what a failed upload made, to look at it"),
+  allowEmpty: yes("allow-empty", "accept a source of 0 bytes"),
+  noResume: yes("no-resume", "begin afresh, not where an earlier upload of the same source to the same place ended"),
+  state
+}
+
+const map = text("map", "FILE", "rules for the properties of images: rename, drop, set, by key pattern")
+
+/** What `run` and `repair` have in common. */
+const batch = {
+  ...sending,
+  concurrency: text("concurrency", "N|auto", "transfers at once; auto climbs while it gets faster (auto)"),
+  order: text("order", "listed|largest", "which lines come first (largest)"),
+  maxFailures: text("max-failures", "N", "begin no further line after so many have failed"),
+  deadline: text("deadline", "DURATION", "begin no further line after so long, and end those that run"),
+  only: texts("only", "ID,…", "only the lines with these ids (repeatable)"),
+  receipts: text("receipts", "FILE", "write the receipts there, a line each"),
+  map,
+  metrics: text("metrics", "PORT", "serve metrics as Prometheus reads them on http://127.0.0.1:PORT/metrics")
 }
 
 /** The root command; what is typed is handed to `choose`. */
@@ -59,25 +85,8 @@ export const root = (choose: (invocation: Invocation) => void) => {
       source: sourceArgument,
       to: texts("to", "DEST", "a destination that must succeed (repeatable): a URI as below, or a path"),
       also: texts("also", "DEST", "a destination on best effort (repeatable): its failure is told, and is no error"),
-      limit: text("limit", "RATE", "50MiB/s, 400Mbit/s, or a timetable: '08:00,50MiB/s 19:00,off' (off)"),
-      digest: texts("digest", "LIST", `more digests to compute: ${algorithms}`),
       expect: texts("expect", "ALGO:HEX", "a digest that the source must have; if not, nothing stays and exit code 3"),
-      verify: text("verify", "LEVEL", "transfer, source (read it again), destination (read it back) (transfer)"),
-      retries: text("retries", "N", "attempts after the first (5)"),
-      stall: text("stall", "DURATION", "no byte moved for so long: the attempt has failed (60s)"),
-      answer: text("answer", "DURATION", "after the last byte: how long the answer may take (15m)"),
-      memory,
-      progress,
-      json: yes("json", "standard output carries NDJSON events only"),
-      dryRun: yes("dry-run", "sign in, look at every precondition, say what would be done; make nothing"),
-      hasher,
-      keepFailed: yes("keep-failed", "leave what a failed upload made, to look at it"),
-      allowEmpty: yes("allow-empty", "accept a source of 0 bytes"),
-      noResume: yes(
-        "no-resume",
-        "begin afresh, not where an earlier upload of the same source to the same place ended"
-      ),
-      state
+      ...sending
     },
     (given) => Effect.sync(() => choose({ _tag: "Upload", ...given }))
   ).pipe(
@@ -182,14 +191,125 @@ export const root = (choose: (invocation: Invocation) => void) => {
     )
   )
 
-  const planned = Object.entries(later).map(([name, description]) =>
-    Command.make(name, {}, () => Effect.sync(() => choose({ _tag: "Later", command: name }))).pipe(
-      Command.withDescription(`${description} (not supported yet)`)
+  const run = Command.make(
+    "run",
+    {
+      manifest: Argument.String("MANIFEST").pipe(
+        Argument.withDescription("a file with one transfer a line, as plan writes it; - for standard input")
+      ),
+      journal: text("journal", "FILE", "where it is noted what was done (MANIFEST.journal)"),
+      ...batch,
+      skipExisting: text("skip-existing", "name|hash", "leave out images that the destination has already, proven"),
+      retryFailed: yes("retry-failed", "do the lines again that have failed"),
+      skipInvalid: yes("skip-invalid", "leave lines out that are wrong; the exit code is 2 then"),
+      replan: yes("replan", "take over lines that were changed since an earlier run")
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Run", ...given }))
+  ).pipe(
+    Command.withShortDescription("Run the transfers of a manifest"),
+    Command.withDescription(
+      paragraphs(
+        "Run the transfers of a manifest, several at once, each proven. The same command goes on where an earlier one " +
+          "was cut off: a line that has a verdict is not done again.",
+        'A line is {"id":"…","source":"URI","to":["URI"],"also":["URI"],"size":N,"expect":{"sha512":"…"},"properties":{}}; ' +
+          "source and to must be there. A blank line and one that begins with # is left out.",
+        "Exit codes: 0 every line verified or stored; 1 wrong usage, configuration or manifest; 2 a line failed, was not " +
+          "begun or was left out; 3 bytes that are not the source's; 130, 143 and 129 interrupted, after cleaning up."
+      )
     )
+  )
+
+  const plan = Command.make(
+    "plan",
+    {
+      from: text("from", "URI", "what is to be moved: glance://CLOUD for all its images"),
+      to: texts("to", "URI", "where to: glance://CLOUD?store=…, s3://BUCKET/PREFIX/, … (repeatable)"),
+      also: texts("also", "URI", "where to on best effort (repeatable)"),
+      filter: texts(
+        "filter",
+        "EXPR",
+        "KEY=VALUE, KEY!=VALUE, KEY~REGEX, KEY>VALUE, KEY<VALUE (repeatable, all must hold)"
+      ),
+      skipExisting: text(
+        "skip-existing",
+        "name|hash|none",
+        "leave out what the destination has already, proven (hash)"
+      ),
+      map,
+      limit: text("limit", "RATE", "the rate to estimate the time at: 50MiB/s")
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Plan", ...given }))
+  ).pipe(
+    Command.withShortDescription("Write a manifest of what would move from one cloud to another"),
+    Command.withDescription(
+      paragraphs(
+        "Write a manifest of what would move, one transfer a line, to be read, edited, split and run. What is left out is " +
+          "there as a comment with the reason. Sizes, requests and an estimate of time are told on standard error."
+      )
+    )
+  )
+
+  const verify = Command.make(
+    "verify",
+    {
+      receipts: Argument.String("RECEIPTS").pipe(
+        Argument.withDescription("receipts as run --receipts or --json wrote them, or a journal; - for standard input")
+      ),
+      head: yes("head", "ask for each object by itself, also where a list would do"),
+      sample: text("sample", "PERCENT", "read so many of the objects back and compute their digests: 1%, 100%"),
+      concurrency: text("concurrency", "N", "objects at once (8)"),
+      limit: text("limit", "RATE", "of what is read back (off)"),
+      memory,
+      progress,
+      hasher,
+      json: yes("json", "standard output carries NDJSON only: a line for each object")
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Verify", ...given }))
+  ).pipe(
+    Command.withShortDescription("Look again at what was uploaded"),
+    Command.withDescription(
+      paragraphs(
+        "Look again at what receipts say was uploaded: whether it is there, with the size and the digests that it had.",
+        "Exit codes: 0 all of it is; 1 wrong usage or configuration; 2 something is missing or could not be looked at; 3 " +
+          "something is there and differs."
+      )
+    )
+  )
+
+  const repair = Command.make(
+    "repair",
+    {
+      journal: Argument.String("JOURNAL").pipe(Argument.withDescription("the journal of a run: MANIFEST.journal")),
+      ...batch
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Repair", ...given }))
+  ).pipe(
+    Command.withShortDescription("Redo what verify or run found wrong"),
+    Command.withDescription(
+      paragraphs(
+        "Look at everything that a run has brought to its end, and do again what failed, is missing or differs. What is " +
+          "right is not touched."
+      )
+    )
+  )
+
+  const report = Command.make(
+    "report",
+    {
+      receipts: Argument.String("RECEIPTS").pipe(
+        Argument.withDescription("receipts or events as run wrote them, or a journal; - for standard input")
+      ),
+      html: text("html", "FILE", "write a page with plots there, complete in itself"),
+      json: yes("json", "the same as one line of JSON")
+    },
+    (given) => Effect.sync(() => choose({ _tag: "Report", ...given }))
+  ).pipe(
+    Command.withShortDescription("Sum up receipts, for people"),
+    Command.withDescription("Sum up what receipts say: how much, how fast, what failed and why, and what took longest.")
   )
 
   return Command.make("headrace").pipe(
     Command.withDescription("Upload disk images and other large objects, and prove that the right bytes arrived."),
-    Command.withSubcommands([upload, sum, stores, gc, ...planned])
+    Command.withSubcommands([upload, run, plan, verify, repair, report, gc, stores, sum])
   )
 }

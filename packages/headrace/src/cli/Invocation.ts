@@ -18,15 +18,10 @@ import * as Stdio from "effect/Stdio"
 import * as Terminal from "effect/Terminal"
 import * as Commands from "./Commands.ts"
 
-/** `upload` as typed. */
-export interface Upload {
-  readonly _tag: "Upload"
-  readonly source: string
-  readonly to: ReadonlyArray<string>
-  readonly also: ReadonlyArray<string>
+/** What `upload`, `run` and `repair` have in common. */
+export interface Sending {
   readonly limit: string | undefined
   readonly digest: ReadonlyArray<string>
-  readonly expect: ReadonlyArray<string>
   readonly verify: string | undefined
   readonly retries: string | undefined
   readonly stall: string | undefined
@@ -40,6 +35,78 @@ export interface Upload {
   readonly allowEmpty: boolean
   readonly noResume: boolean
   readonly state: string | undefined
+}
+
+/** `upload` as typed. */
+export interface Upload extends Sending {
+  readonly _tag: "Upload"
+  readonly source: string
+  readonly to: ReadonlyArray<string>
+  readonly also: ReadonlyArray<string>
+  readonly expect: ReadonlyArray<string>
+}
+
+/** What `run` and `repair` have in common. */
+export interface Batch extends Sending {
+  readonly concurrency: string | undefined
+  readonly order: string | undefined
+  readonly maxFailures: string | undefined
+  readonly deadline: string | undefined
+  readonly only: ReadonlyArray<string>
+  readonly receipts: string | undefined
+  readonly map: string | undefined
+  readonly metrics: string | undefined
+}
+
+/** `run` as typed. */
+export interface Run extends Batch {
+  readonly _tag: "Run"
+  readonly manifest: string
+  readonly journal: string | undefined
+  readonly skipExisting: string | undefined
+  readonly retryFailed: boolean
+  readonly skipInvalid: boolean
+  readonly replan: boolean
+}
+
+/** `repair` as typed. */
+export interface Repair extends Batch {
+  readonly _tag: "Repair"
+  readonly journal: string
+}
+
+/** `plan` as typed. */
+export interface Plan {
+  readonly _tag: "Plan"
+  readonly from: string | undefined
+  readonly to: ReadonlyArray<string>
+  readonly also: ReadonlyArray<string>
+  readonly filter: ReadonlyArray<string>
+  readonly skipExisting: string | undefined
+  readonly map: string | undefined
+  readonly limit: string | undefined
+}
+
+/** `verify` as typed. */
+export interface Verify {
+  readonly _tag: "Verify"
+  readonly receipts: string
+  readonly head: boolean
+  readonly sample: string | undefined
+  readonly concurrency: string | undefined
+  readonly limit: string | undefined
+  readonly memory: string | undefined
+  readonly progress: string | undefined
+  readonly hasher: string | undefined
+  readonly json: boolean
+}
+
+/** `report` as typed. */
+export interface Report {
+  readonly _tag: "Report"
+  readonly receipts: string
+  readonly html: string | undefined
+  readonly json: boolean
 }
 
 /** `sum` as typed. */
@@ -69,13 +136,7 @@ export interface Gc {
   readonly json: boolean
 }
 
-/** A command that is planned and not there yet. */
-export interface Later {
-  readonly _tag: "Later"
-  readonly command: string
-}
-
-export type Invocation = Upload | Sum | Stores | Gc | Later
+export type Invocation = Upload | Run | Repair | Plan | Verify | Report | Sum | Stores | Gc
 
 /** What is wrong with a command line, in one line. */
 export interface Wrong {
@@ -146,7 +207,7 @@ const describe = (error: CliError.CliError, path: ReadonlyArray<string>): Wrong 
       return wrong(quoted(error.subcommand), `there is no such command${didYouMean(error.suggestions)}`)
     case "ShowHelp":
       return error.errors[0] === undefined
-        ? wrong("COMMAND", "say what to do, such as upload, sum, stores or gc")
+        ? wrong("COMMAND", "say what to do, such as upload, run, plan or verify")
         : describe(error.errors[0], error.commandPath)
     case "DuplicateOption":
     case "ValidationError":
@@ -160,16 +221,6 @@ const describe = (error: CliError.CliError, path: ReadonlyArray<string>): Wrong 
  */
 export const parse = (args: ReadonlyArray<string>, version: string): Effect.Effect<Invocation | Wrong | undefined> =>
   Effect.suspend(() => {
-    // Their options are not known yet, and are not what is wrong.
-    const first = args[0]
-    if (
-      first !== undefined &&
-      Object.hasOwn(Commands.later, first) &&
-      !args.includes("--help") &&
-      !args.includes("-h")
-    ) {
-      return Effect.succeed<Invocation>({ _tag: "Later", command: first })
-    }
     let chosen: Invocation | undefined
     return Command.runWith(
       Commands.root((invocation) => {

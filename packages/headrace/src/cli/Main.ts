@@ -30,9 +30,6 @@ const dispatch = async (invocation: Invocation.Invocation | Invocation.Wrong | u
     case "Wrong":
       process.stderr.write(`${ErrorLine.ofUsage(invocation.what, invocation.message)}\n`)
       return ExitCode.usage
-    case "Later":
-      process.stderr.write(`${ErrorLine.ofUsage(invocation.command, "this command is not supported yet")}\n`)
-      return ExitCode.usage
     default:
       if (isHere()) return execute(invocation)
       process.stderr.write(`${ErrorLine.ofUsage("current folder", "it was removed; change to another one")}\n`)
@@ -40,10 +37,20 @@ const dispatch = async (invocation: Invocation.Invocation | Invocation.Wrong | u
   }
 }
 
-const execute = async (invocation: Exclude<Invocation.Invocation, Invocation.Later>): Promise<number> => {
+const execute = async (invocation: Invocation.Invocation): Promise<number> => {
   switch (invocation._tag) {
     case "Upload":
       return (await import("./UploadCommand.ts")).run(invocation)
+    case "Run":
+      return (await import("./RunCommand.ts")).run(invocation)
+    case "Repair":
+      return (await import("./RepairCommand.ts")).run(invocation)
+    case "Plan":
+      return (await import("./PlanCommand.ts")).run(invocation)
+    case "Verify":
+      return (await import("./VerifyCommand.ts")).run(invocation)
+    case "Report":
+      return (await import("./ReportCommand.ts")).run(invocation)
     case "Sum":
       return (await import("./SumCommand.ts")).run(invocation)
     case "Stores":

@@ -1,0 +1,15 @@
+/**
+ * `headrace verify`.
+ *
+ * @since 0.1.0
+ */
+import * as ErrorLine from "./ErrorLine.ts"
+import * as ExitCode from "./ExitCode.ts"
+import type { Verify } from "./Invocation.ts"
+import * as Session from "./Session.ts"
+
+/** Runs the command and gives its exit code. */
+export const run = (_given: Verify): Promise<number> => {
+  Session.complain(ErrorLine.ofUsage("verify", "this command is not supported yet"))
+  return Promise.resolve(ExitCode.usage)
+}
