@@ -1,0 +1,195 @@
+/**
+ * What a batch has done so far. It survives `kill -9`: what is begun is noted before it is begun, with the names that it
+ * will have at the destination, and every end is noted before it is told.
+ *
+ * This is the port; `SqliteJournal` keeps it in a file. Each run that writes has an epoch of its own, higher than all
+ * before it, and every write of a run whose epoch is not the latest is refused (`Lost`): two runs that believe to be the
+ * only one cannot both be noted. What is written is durable when its effect ends.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type { Line } from "./Line.ts"
+import type { Read } from "./Manifest.ts"
+
+/**
+ * - `Locked`: another run that lives writes it.
+ * - `Newer`: a later release of this program has made it.
+ * - `Foreign`: it is no journal.
+ * - `Lost`: another run has taken it over.
+ * - `Full`: there is no room to write.
+ * - `Unusable`: it cannot be read, or not be written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class JournalError extends Data.TaggedError("JournalError")<{
+  readonly reason: "Locked" | "Newer" | "Foreign" | "Lost" | "Full" | "Unusable"
+  readonly path: string
+  readonly message: string
+}> {}
+
+/**
+ * An object that was begun at a destination, by the name that it was given before.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Made {
+  /** The destination's place among `to` and then `also`. */
+  readonly place: number
+  /** What the store calls the object: an image's id. */
+  readonly object: string
+}
+
+/**
+ * A line that is to be done.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Item {
+  /** Its place in the journal. */
+  readonly seq: number
+  readonly line: Line
+  /** Its number in the manifest. */
+  readonly number: number
+  /** What an earlier run has begun and not brought to an end. */
+  readonly made: ReadonlyArray<Made>
+  /** Whether an earlier run has begun it. */
+  readonly begun: boolean
+}
+
+/**
+ * How a line has ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Ending = "done" | "failed"
+
+/**
+ * How many lines there are, by how they stand.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Counts {
+  /** Not begun, or begun by an earlier run that was cut off. */
+  readonly open: number
+  readonly done: number
+  readonly failed: number
+  /** Bytes of the open ones, as far as it is known. */
+  readonly openBytes: number
+  /** Open ones without a size. */
+  readonly openUnsized: number
+}
+
+/**
+ * What came of reading a manifest.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Loaded {
+  readonly fresh: number
+  readonly same: number
+  /** Lines that were another transfer before; nothing is taken over unless that was asked for. */
+  readonly changed: number
+  /** Lines that were there before and are no more. */
+  readonly vanished: number
+  readonly wrong: number
+  /** Whether the manifest was taken over. */
+  readonly taken: boolean
+}
+
+/**
+ * How a manifest is taken over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LoadOptions<E, R> {
+  readonly lines: Stream.Stream<Read, E, R>
+  /** Names the manifest's content: with the same name it need not be read again. `undefined`: that is not known. */
+  readonly content: string | undefined
+  /** Takes over lines that were changed. */
+  readonly replan: boolean
+  /** Leaves lines out that are wrong. */
+  readonly skipInvalid: boolean
+  /** Told of each line that is wrong, was changed or is there no more. */
+  readonly onLine: (told: {
+    readonly kind: "wrong" | "changed" | "vanished"
+    readonly number: number
+    readonly field: string
+    readonly message: string
+  }) => void
+}
+
+/**
+ * What a run does with its journal.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export interface Journal {
+  /** As users type it. */
+  readonly path: string
+  readonly epoch: number
+  /** Takes a manifest over, as a whole or not at all. */
+  readonly load: <E, R>(options: LoadOptions<E, R>) => Effect.Effect<Loaded, JournalError | E, R>
+  /** Counts the lines; `only`: of those with these ids. */
+  readonly counts: Effect.Effect<Counts, JournalError>
+  /**
+   * Hands out lines that are to be done, none twice in a run: first those that were begun by an earlier run, then in the
+   * order that is asked for, from its beginning or, of `largest`, its end.
+   */
+  readonly next: (query: {
+    readonly order: "listed" | "largest"
+    readonly end: "first" | "last"
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<Item>, JournalError>
+  /** The line with an id that is open, handed out. */
+  readonly take: (id: string) => Effect.Effect<Item | undefined, JournalError>
+  readonly begin: (seq: number) => Effect.Effect<void, JournalError>
+  /** An object is about to be made. */
+  readonly make: (seq: number, made: Made) => Effect.Effect<void, JournalError>
+  /** An object was begun that does not exist any more. */
+  readonly unmake: (seq: number, made: Made) => Effect.Effect<void, JournalError>
+  /** The line has come to its end; `bytes` as the source has them. */
+  readonly end: (
+    seq: number,
+    ending: { readonly ending: Ending; readonly receipt: string; readonly bytes: number }
+  ) => Effect.Effect<void, JournalError>
+  /** The line is open again, with nothing left of it. */
+  readonly release: (seq: number) => Effect.Effect<void, JournalError>
+  /** Opens lines again that have ended: all that failed, or one with an id. Gives how many. */
+  readonly reopen: (which: "failed" | { readonly id: string }) => Effect.Effect<number, JournalError>
+  /** Lines whose source is a certain image, by its id. */
+  readonly ofImage: (
+    id: string
+  ) => Effect.Effect<
+    ReadonlyArray<{ readonly line: Line; readonly state: "open" | Ending; readonly receipt: string | undefined }>,
+    JournalError
+  >
+  /** Receipts in the order in which they were noted, those after a number. */
+  readonly receipts: (after: number) => Stream.Stream<Noted, JournalError>
+  /** The number of the receipt of a line with an id, where it has one. */
+  readonly receiptOf: (id: string) => Effect.Effect<number | undefined, JournalError>
+  /** How often it has been written durably. */
+  readonly commits: () => number
+}
+
+/**
+ * A receipt as it is noted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Noted {
+  readonly order: number
+  /** As JSON, in one line. */
+  readonly receipt: string
+}

@@ -1,0 +1,153 @@
+/**
+ * The journal in a file: SQLite, in WAL mode and with `synchronous=FULL`, so that what is noted outlives a power cut as
+ * well. A thread of its own writes it, and writes that come together are made durable together.
+ *
+ * While a run lives, no other one may write its journal, which a lock in `FILE-lock` sees to; reading is always possible.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { existsSync } from "node:fs"
+import { hostname } from "node:os"
+import { type Item, type Journal, JournalError, type Loaded, type LoadOptions, type Noted } from "./Journal.ts"
+import type { Given, Row } from "./internal/journalStore.ts"
+import * as Sizes from "./internal/sizes.ts"
+import * as Thread from "./internal/journalThread.ts"
+import * as Line from "./Line.ts"
+import type { Read } from "./Manifest.ts"
+
+/** Receipts that are read at once. */
+const pageRows = 256
+
+const lineOf = ({ id, number, text }: Pick<Row, "id" | "number" | "text">): Line.Line =>
+  Result.getOrThrow(Line.decode({ ...(JSON.parse(text) as object), id }, number))
+
+const itemOf = (row: Row & { readonly made: ReadonlyArray<unknown> }): Item => ({
+  seq: row.seq,
+  line: lineOf(row),
+  number: row.number,
+  made: row.made as Item["made"],
+  begun: row.state === 1
+})
+
+const imageOf = (source: string): string | null =>
+  /^glance:\/\/[^/]+\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i.exec(source)?.[1]?.toLowerCase() ?? null
+
+const givenOf = (number: number, line: Line.Line): Given => {
+  const { id, ...rest } = line
+  return {
+    id,
+    number,
+    size: line.size ?? Sizes.ofFile(line.source) ?? null,
+    // Without the id, which is a column of its own.
+    text: Line.encode({ ...rest, id: "" }).replace('"id":"",', ""),
+    image: imageOf(line.source)
+  }
+}
+
+const receipts = (thread: Thread.Thread, after: number): Stream.Stream<Noted, JournalError> =>
+  Stream.paginate(after, (from) =>
+    Effect.map(thread.call("receipts", from, pageRows), (rows) => {
+      const page = rows as unknown as ReadonlyArray<Noted>
+      const last = page.at(-1)
+      return [page, last === undefined ? Option.none() : Option.some(last.order)] as const
+    })
+  )
+
+const load =
+  (thread: Thread.Thread): Journal["load"] =>
+  (options) =>
+    Effect.gen(function* () {
+      const known = options.content !== undefined && (yield* thread.call("isLoaded", options.content))
+      if (known) return { fresh: 0, same: 0, changed: 0, vanished: 0, wrong: 0, taken: true }
+      yield* thread.call("loadBegin")
+      return yield* Effect.onError(read(thread, options), () => Effect.ignore(thread.call("loadEnd", false, undefined)))
+    })
+
+const read = <E, R>(
+  thread: Thread.Thread,
+  { content, lines, onLine, replan, skipInvalid }: LoadOptions<E, R>
+): Effect.Effect<Loaded, JournalError | E, R> =>
+  Effect.gen(function* () {
+    const sum = { fresh: 0, same: 0, changed: 0, wrong: 0 }
+    yield* Stream.runForEachArray(lines, (reads: ReadonlyArray<Read>) =>
+      Effect.gen(function* () {
+        const given: Array<Given> = []
+        for (const one of reads) {
+          if (one._tag === "Line") given.push(givenOf(one.number, one.line))
+          else {
+            sum.wrong++
+            onLine({ kind: "wrong", ...one })
+          }
+        }
+        const { told, ...counted } = yield* thread.call("load", given, replan)
+        for (const key of ["fresh", "same", "changed", "wrong"] as const) sum[key] += counted[key]
+        for (const one of told) onLine(one)
+      })
+    )
+    const taken = (sum.wrong === 0 || skipInvalid) && (sum.changed === 0 || replan)
+    // A manifest with lines that are wrong is read again each time, to say so each time.
+    const { told, vanished } = yield* thread.call("loadEnd", taken, sum.wrong === 0 ? content : undefined)
+    for (const one of told) onLine(one)
+    return { ...sum, vanished, taken }
+  })
+
+/**
+ * Opens the journal for a run; a file that is not there is made. Fails with `Locked` where another run that lives has it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const owner = `process ${process.pid} on ${hostname()}, since ${new Date().toISOString()}`
+    const thread = yield* Thread.start({ path, how: "write", owner })
+    const epoch = yield* thread.call("open")
+    return {
+      path,
+      epoch,
+      load: load(thread),
+      counts: thread.call("counts"),
+      next: ({ end, limit, order }) => Effect.map(thread.call("next", order, end, limit), (rows) => rows.map(itemOf)),
+      take: (id) => Effect.map(thread.call("take", id), (row) => (row === undefined ? undefined : itemOf(row))),
+      begin: (seq) => thread.call("begin", seq),
+      make: (seq, { object, place }) => thread.call("make", seq, place, object),
+      unmake: (seq, { object, place }) => thread.call("unmake", seq, place, object),
+      end: (seq, { bytes, ending, receipt }) => thread.call("end", seq, ending, receipt, bytes),
+      release: (seq) => thread.call("release", seq),
+      reopen: (which) => thread.call("reopen", which === "failed" ? undefined : which.id),
+      ofImage: (id) =>
+        Effect.map(thread.call("ofImage", id.toLowerCase()), (rows) =>
+          (rows as unknown as ReadonlyArray<Row & { readonly receipt: string | null }>).map((row) => ({
+            line: lineOf(row),
+            state: row.state === 2 ? "done" : row.state === 3 ? "failed" : "open",
+            receipt: row.receipt ?? undefined
+          }))
+        ),
+      receipts: (after) => receipts(thread, after),
+      receiptOf: (id) => thread.call("receiptOf", id),
+      commits: thread.commits
+    }
+  })
+
+/**
+ * The receipts of a journal, in the order in which they were noted, also of one that is being written.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const readReceipts = (path: string): Stream.Stream<Noted, JournalError> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      if (!existsSync(path)) {
+        return yield* new JournalError({ reason: "Unusable", path, message: "there is no such file" })
+      }
+      const thread = yield* Thread.start({ path, how: "read", owner: "" })
+      yield* thread.call("open")
+      return receipts(thread, 0)
+    })
+  )

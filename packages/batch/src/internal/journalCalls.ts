@@ -1,0 +1,56 @@
+/**
+ * What the journal's thread is asked, and what it answers.
+ */
+import type { Given, JournalStore } from "./journalStore.ts"
+import type { Refusal } from "./journalStore.ts"
+
+/** How the file is opened. */
+export interface Boot {
+  readonly path: string
+  readonly how: "write" | "read"
+  /** Who it is, for whoever finds the journal taken. */
+  readonly owner: string
+}
+
+/** By name, with the arguments that the thread takes. */
+export interface Calls {
+  readonly open: () => number
+  readonly counts: JournalStore["counts"]
+  readonly next: JournalStore["next"]
+  readonly take: JournalStore["take"]
+  readonly begin: JournalStore["begin"]
+  readonly make: JournalStore["make"]
+  readonly unmake: JournalStore["unmake"]
+  readonly end: JournalStore["end"]
+  readonly release: JournalStore["release"]
+  readonly reopen: JournalStore["reopen"]
+  readonly ofImage: JournalStore["ofImage"]
+  readonly receipts: JournalStore["receipts"]
+  readonly receiptOf: JournalStore["receiptOf"]
+  readonly isLoaded: JournalStore["isLoaded"]
+  readonly loadBegin: JournalStore["loadBegin"]
+  readonly load: (lines: ReadonlyArray<Given>, replan: boolean) => ReturnType<JournalStore["load"]>
+  readonly loadEnd: JournalStore["loadEnd"]
+  readonly close: () => void
+}
+
+export type Name = keyof Calls
+
+/** Those that write: they share a transaction, and are durable when they are answered. */
+export const writes: ReadonlySet<Name> = new Set<Name>(["begin", "make", "unmake", "end", "release", "reopen"])
+
+export interface Call {
+  readonly id: number
+  readonly name: Name
+  readonly args: ReadonlyArray<unknown>
+}
+
+export type Answer =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly reason: Refusal["reason"]; readonly message: string }
+
+/** What comes back at once: the answers, and how many transactions have been made durable by now. */
+export interface Answers {
+  readonly answers: ReadonlyArray<Answer>
+  readonly commits: number
+}

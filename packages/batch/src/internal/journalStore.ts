@@ -1,0 +1,350 @@
+/**
+ * The journal's tables, and what is done with them, in one thread. Nothing here waits: whoever calls has a thread for it.
+ *
+ * - `line`: a line of the manifest each, found by its id; so that no id is there twice, however long the manifest is.
+ * - `made`: objects that were begun and are not proven, by the names that they were given before.
+ * - `receipt`: the verdicts, in the order in which they came.
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite"
+
+/** Of the file's header: tells a journal from other databases, "Hdrc". */
+const applicationId = 0x48647263
+/** The format of the tables. */
+export const format = 1
+
+export const states = { open: 0, begun: 1, done: 2, failed: 3 } as const
+
+/** A line as it is kept. */
+export interface Row {
+  readonly seq: number
+  readonly id: string
+  readonly number: number
+  readonly text: string
+  readonly state: number
+}
+
+/** A line as it comes from the manifest. */
+export interface Given {
+  readonly id: string
+  readonly number: number
+  readonly size: number | null
+  readonly text: string
+  /** The image that is the source, by its id. */
+  readonly image: string | null
+}
+
+export interface Told {
+  readonly kind: "wrong" | "changed" | "vanished"
+  readonly number: number
+  readonly field: string
+  readonly message: string
+}
+
+const tables = `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+  CREATE TABLE line (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    number INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    loaded INTEGER NOT NULL,
+    image TEXT,
+    text TEXT NOT NULL
+  );
+  CREATE INDEX line_order ON line (state, size DESC, seq);
+  CREATE INDEX line_image ON line (image) WHERE image IS NOT NULL;
+  CREATE TABLE made (
+    seq INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    object TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    PRIMARY KEY (seq, place, object)
+  ) WITHOUT ROWID;
+  CREATE TABLE receipt (number INTEGER PRIMARY KEY AUTOINCREMENT, seq INTEGER NOT NULL UNIQUE, json TEXT NOT NULL);
+`
+
+/** What keeps a journal from being used, by its name among `JournalError`'s reasons. */
+export class Refusal extends Error {
+  readonly reason: "Locked" | "Newer" | "Foreign" | "Lost" | "Full" | "Unusable"
+
+  constructor(reason: Refusal["reason"], message: string) {
+    super(message)
+    this.reason = reason
+  }
+}
+
+/** Lines that have vanished from the manifest are kept, and left out of everything. */
+const gone = -1
+
+/** A line that has no size stands behind all that have. */
+const unsized = -1
+
+export class JournalStore {
+  readonly #db: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+  #epoch = 0
+  /** Lines that this run has been given, and that are not begun yet. */
+  readonly #handed = new Set<number>()
+  /** The last of the lines that were given in the order of the manifest. */
+  #last = 0
+
+  constructor(db: DatabaseSync) {
+    this.#db = db
+  }
+
+  #sql(text: string): StatementSync {
+    let statement = this.#statements.get(text)
+    if (statement === undefined) {
+      statement = this.#db.prepare(text)
+      this.#statements.set(text, statement)
+    }
+    return statement
+  }
+
+  #meta(key: string): unknown {
+    return this.#sql("SELECT value FROM meta WHERE key = ?").get(key)?.["value"]
+  }
+
+  #setMeta(key: string, value: string | number | null): void {
+    this.#sql("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value").run(key, value)
+  }
+
+  /** Looks whether this is a journal, and of this format; an empty file is `new`, and gets its tables to `write`. */
+  prepare(how: "write" | "read" | "new"): void {
+    const { application_id } = this.#sql("PRAGMA application_id").get() as { readonly application_id: number }
+    const { user_version } = this.#sql("PRAGMA user_version").get() as { readonly user_version: number }
+    if (application_id === applicationId) {
+      if (user_version > format) {
+        throw new Refusal("Newer", `its format is ${user_version}; this release knows formats up to ${format}`)
+      }
+      return
+    }
+    const { n } = this.#sql("SELECT count(*) AS n FROM sqlite_schema").get() as { readonly n: number }
+    if (application_id !== 0 || user_version !== 0 || n > 0 || how === "read") {
+      throw new Refusal("Foreign", "this is no journal of a batch")
+    }
+    if (how === "new") return
+    this.#db.exec("BEGIN IMMEDIATE")
+    this.#db.exec(tables)
+    this.#db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${format}`)
+    this.#db.exec("COMMIT")
+  }
+
+  /** A new epoch, from here on this connection's. */
+  claim(): number {
+    this.#epoch = Number(this.#meta("epoch") ?? 0) + 1
+    this.#setMeta("epoch", this.#epoch)
+    return this.#epoch
+  }
+
+  /** Says who writes, for whoever finds the journal taken. */
+  setOwner(owner: string): void {
+    this.#setMeta("owner", owner)
+  }
+
+  /** To be called in every transaction that writes. */
+  fence(): void {
+    if (Number(this.#meta("epoch") ?? 0) !== this.#epoch) {
+      throw new Refusal("Lost", "another run has taken it over; this one ends")
+    }
+  }
+
+  counts() {
+    const counted = this.#sql(
+      `SELECT state, count(*) AS lines, sum(max(size, 0)) AS bytes, sum(size < 0) AS unsized FROM line
+       WHERE state >= 0 GROUP BY state`
+    ).all() as unknown as ReadonlyArray<{
+      readonly state: number
+      readonly lines: number
+      readonly bytes: number
+      readonly unsized: number
+    }>
+    const of = (state: number) => counted.find((row) => row.state === state)
+    const both = [of(states.open), of(states.begun)]
+    const sum = (key: "lines" | "bytes" | "unsized") => both.reduce((total, row) => total + (row?.[key] ?? 0), 0)
+    return {
+      open: sum("lines"),
+      openBytes: sum("bytes"),
+      openUnsized: sum("unsized"),
+      done: of(states.done)?.lines ?? 0,
+      failed: of(states.failed)?.lines ?? 0
+    }
+  }
+
+  #withMade(rows: ReadonlyArray<Row>) {
+    return rows.map((row) => ({
+      ...row,
+      made:
+        row.state === states.begun
+          ? this.#sql("SELECT place, object FROM made WHERE seq = ? ORDER BY place").all(row.seq)
+          : []
+    }))
+  }
+
+  /** Lines to be done, none twice. */
+  next(order: "listed" | "largest", end: "first" | "last", limit: number) {
+    const found: Array<Row> = []
+    const collect = (sql: string, ...values: ReadonlyArray<number>) => {
+      for (const row of this.#sql(sql).iterate(...values)) {
+        if (found.length >= limit) return
+        const line = row as unknown as Row
+        if (this.#handed.has(line.seq)) continue
+        this.#handed.add(line.seq)
+        if (order === "listed" && line.state === states.open) this.#last = line.seq
+        found.push(line)
+      }
+    }
+    const columns = "SELECT seq, id, number, text, state FROM line WHERE state"
+    // Of these something may be left: whatever the order is, they are the first.
+    collect(`${columns} = ${states.begun} ORDER BY size DESC, seq`)
+    // Of those before it none is open that has not been given; not by the index, which knows another order.
+    if (order === "listed")
+      collect(`SELECT seq, id, number, text, state FROM line WHERE +state = 0 AND seq > ? ORDER BY seq`, this.#last)
+    else if (end === "first") collect(`${columns} = ${states.open} ORDER BY size DESC, seq`)
+    else collect(`${columns} = ${states.open} ORDER BY size ASC, seq DESC`)
+    return this.#withMade(found)
+  }
+
+  take(id: string) {
+    const row = this.#sql(
+      `SELECT seq, id, number, text, state FROM line WHERE id = ? AND state IN (${states.open}, ${states.begun})`
+    ).get(id) as unknown as Row | undefined
+    if (row === undefined || this.#handed.has(row.seq)) return undefined
+    this.#handed.add(row.seq)
+    return this.#withMade([row])[0]
+  }
+
+  begin(seq: number): void {
+    this.#sql("UPDATE line SET state = ? WHERE seq = ?").run(states.begun, seq)
+  }
+
+  make(seq: number, place: number, object: string): void {
+    this.#sql("INSERT OR IGNORE INTO made VALUES (?, ?, ?, ?)").run(seq, place, object, this.#epoch)
+  }
+
+  unmake(seq: number, place: number, object: string): void {
+    this.#sql("DELETE FROM made WHERE seq = ? AND place = ? AND object = ?").run(seq, place, object)
+  }
+
+  end(seq: number, ending: "done" | "failed", receipt: string, bytes: number): void {
+    this.#sql("UPDATE line SET state = ?, size = ? WHERE seq = ?").run(states[ending], bytes, seq)
+    this.#sql("DELETE FROM made WHERE seq = ?").run(seq)
+    this.#sql("INSERT OR REPLACE INTO receipt (seq, json) VALUES (?, ?)").run(seq, receipt)
+    this.#handed.delete(seq)
+  }
+
+  release(seq: number): void {
+    this.#sql("UPDATE line SET state = ? WHERE seq = ?").run(states.open, seq)
+    this.#sql("DELETE FROM made WHERE seq = ?").run(seq)
+    this.#handed.delete(seq)
+  }
+
+  reopen(id: string | undefined): number {
+    const which = id === undefined ? "state = ?" : `state IN (?, ${states.done}) AND id = ?`
+    const values = id === undefined ? [states.failed] : [states.failed, id]
+    this.#sql(`DELETE FROM receipt WHERE seq IN (SELECT seq FROM line WHERE ${which})`).run(...values)
+    return Number(this.#sql(`UPDATE line SET state = ${states.open} WHERE ${which}`).run(...values).changes)
+  }
+
+  ofImage(image: string) {
+    return this.#sql(
+      `SELECT line.id, line.number, line.text, line.state, receipt.json AS receipt
+       FROM line LEFT JOIN receipt USING (seq) WHERE line.image = ? AND line.state >= 0`
+    ).all(image)
+  }
+
+  receipts(after: number, limit: number) {
+    return this.#sql(
+      "SELECT number AS 'order', json AS receipt FROM receipt WHERE number > ? ORDER BY number LIMIT ?"
+    ).all(after, limit)
+  }
+
+  receiptOf(id: string): number | undefined {
+    return this.#sql("SELECT receipt.number AS n FROM line JOIN receipt USING (seq) WHERE line.id = ?").get(id)?.[
+      "n"
+    ] as number | undefined
+  }
+
+  /** Whether the manifest of this content was taken over last, with nothing left out. */
+  isLoaded(content: string): boolean {
+    return this.#meta("content") === content
+  }
+
+  /** Begins to take a manifest over: a transaction that only `loadEnd` ends. */
+  loadBegin(): void {
+    this.#db.exec("BEGIN IMMEDIATE")
+    this.fence()
+    this.#setMeta("loaded", this.#loaded + 1)
+  }
+
+  get #loaded(): number {
+    return Number(this.#meta("loaded") ?? 0)
+  }
+
+  load(lines: ReadonlyArray<Given>, replan: boolean) {
+    const loaded = this.#loaded
+    const told: Array<Told> = []
+    const count = { fresh: 0, same: 0, changed: 0, wrong: 0 }
+    const find = this.#sql("SELECT seq, number, state, loaded, text FROM line WHERE id = ?")
+    const insert = this.#sql(
+      "INSERT INTO line (id, number, size, state, loaded, image, text) VALUES (?, ?, ?, 0, ?, ?, ?) ON CONFLICT DO NOTHING"
+    )
+    for (const { id, image, number, size, text } of lines) {
+      if (insert.run(id, number, size ?? unsized, loaded, image, text).changes === 1) {
+        count.fresh++
+        continue
+      }
+      const row = find.get(id) as unknown as Row & { readonly loaded: number }
+      if (row.loaded === loaded) {
+        count.wrong++
+        told.push({ kind: "wrong", number, field: "id", message: `"${id}" is the id of line ${row.number} already` })
+      } else if (row.text === text) {
+        count.same++
+        const back = row.state === gone ? states.open : row.state
+        this.#sql("UPDATE line SET number = ?, loaded = ?, state = ? WHERE seq = ?").run(number, loaded, back, row.seq)
+      } else {
+        count.changed++
+        told.push({ kind: "changed", number, field: "id", message: `"${id}" was another transfer in an earlier run` })
+        if (replan) this.#change(row.seq, { number, size: size ?? unsized, loaded, image, text })
+      }
+    }
+    return { ...count, told }
+  }
+
+  /** The line is another one from here on, and is to be done. What was begun of it is still to be tidied up. */
+  #change(seq: number, to: { number: number; size: number; loaded: number; image: string | null; text: string }): void {
+    this.#sql("DELETE FROM receipt WHERE seq = ?").run(seq)
+    this.#sql(
+      `UPDATE line SET number = ?, size = ?, loaded = ?, image = ?, text = ?,
+       state = iif(state = ${states.begun}, state, ${states.open}) WHERE seq = ?`
+    ).run(to.number, to.size, to.loaded, to.image, to.text, seq)
+  }
+
+  /** Ends it: with what was read, or as if nothing had been. Gives the lines that are there no more, some of them by name. */
+  loadEnd(keep: boolean, content: string | undefined) {
+    if (!keep) {
+      this.#db.exec("ROLLBACK")
+      return { vanished: 0, told: [] as ReadonlyArray<Told> }
+    }
+    const loaded = this.#loaded
+    const lost = `FROM line WHERE loaded < ${loaded} AND state >= 0`
+    const told = this.#sql(
+      `SELECT id, number, state ${lost} ORDER BY number LIMIT 20`
+    ).all() as unknown as ReadonlyArray<Row>
+    const { n } = this.#sql(`SELECT count(*) AS n ${lost}`).get() as { readonly n: number }
+    // What has an end keeps it, for reports; what was begun is brought to its end.
+    this.#sql(`UPDATE line SET state = ${gone} WHERE loaded < ${loaded} AND state = ${states.open}`).run()
+    this.#setMeta("content", content ?? null)
+    this.#db.exec("COMMIT")
+    return {
+      vanished: n,
+      told: told.map(({ id, number }): Told => ({
+        kind: "vanished",
+        number,
+        field: "id",
+        message: `"${id}" is not in the manifest any more`
+      }))
+    }
+  }
+}
