@@ -158,13 +158,13 @@ export interface Journal {
   readonly make: (seq: number, made: Made) => Effect.Effect<void, JournalError>
   /** An object was begun that does not exist any more. */
   readonly unmake: (seq: number, made: Made) => Effect.Effect<void, JournalError>
-  /** The line has come to its end; `bytes` as the source has them. */
+  /** The line has come to its end; `bytes` as the source has them, `left`: whether something that was begun may be there. */
   readonly end: (
     seq: number,
-    ending: { readonly ending: Ending; readonly receipt: string; readonly bytes: number }
+    ending: { readonly ending: Ending; readonly receipt: string; readonly bytes: number; readonly left: boolean }
   ) => Effect.Effect<void, JournalError>
-  /** The line is open again, with nothing left of it. */
-  readonly release: (seq: number) => Effect.Effect<void, JournalError>
+  /** The line is open again; `left` as above. */
+  readonly release: (seq: number, left: boolean) => Effect.Effect<void, JournalError>
   /** Opens lines again that have ended: all that failed, or one with an id. Gives how many. */
   readonly reopen: (which: "failed" | { readonly id: string }) => Effect.Effect<number, JournalError>
   /** Lines whose source is a certain image, by its id. */

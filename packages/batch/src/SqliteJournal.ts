@@ -117,8 +117,8 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
       begin: (seq) => thread.call("begin", seq),
       make: (seq, { object, place }) => thread.call("make", seq, place, object),
       unmake: (seq, { object, place }) => thread.call("unmake", seq, place, object),
-      end: (seq, { bytes, ending, receipt }) => thread.call("end", seq, ending, receipt, bytes),
-      release: (seq) => thread.call("release", seq),
+      end: (seq, { bytes, ending, left, receipt }) => thread.call("end", seq, ending, receipt, bytes, left),
+      release: (seq, left) => thread.call("release", seq, left),
       reopen: (which) => thread.call("reopen", which === "failed" ? undefined : which.id),
       ofImage: (id) =>
         Effect.map(thread.call("ofImage", id.toLowerCase()), (rows) =>

@@ -105,7 +105,7 @@ describe("a manifest that has changed", () => {
     Effect.gen(function* () {
       const item = (yield* journal.take(id))!
       yield* journal.begin(item.seq)
-      yield* journal.end(item.seq, { ending: "done", receipt: `{"id":"${id}"}`, bytes: 3 })
+      yield* journal.end(item.seq, { ending: "done", receipt: `{"id":"${id}"}`, bytes: 3, left: false })
     })
 
   it("runs new lines, says vanished ones, and refuses changed ones unless told", () =>
@@ -168,8 +168,8 @@ describe("a run", () => {
           ["a", true, [{ place: 1, object: "there" }]],
           ["b", false, []]
         ])
-        yield* journal.end(items[0]!.seq, { ending: "failed", receipt: '{"id":"a"}', bytes: 1 })
-        yield* journal.release(items[1]!.seq)
+        yield* journal.end(items[0]!.seq, { ending: "failed", receipt: '{"id":"a"}', bytes: 1, left: false })
+        yield* journal.release(items[1]!.seq, false)
         expect(yield* journal.counts).toMatchObject({ open: 1, failed: 1 })
         expect(yield* journal.reopen("failed")).toBe(1)
         expect(yield* journal.counts).toMatchObject({ open: 2, failed: 0 })
@@ -189,7 +189,8 @@ describe("a run", () => {
         const items = yield* journal.next({ order: "listed", end: "first", limit: 1000 })
         yield* Effect.forEach(
           items,
-          ({ line, seq }) => journal.end(seq, { ending: "done", receipt: JSON.stringify({ id: line.id }), bytes: 1 }),
+          ({ line, seq }) =>
+            journal.end(seq, { ending: "done", receipt: JSON.stringify({ id: line.id }), bytes: 1, left: false }),
           { concurrency: "unbounded" }
         )
         // All writes that come together are made durable together.
@@ -294,11 +295,11 @@ describe("a journal", () => {
             yield* load(journal, [line(1, "a"), line(2, "b")])
             const [a, b] = yield* journal.next({ order: "listed", end: "first", limit: 2 })
             const receipt = JSON.stringify({ pad: "x".repeat(500_000) })
-            const error = yield* Effect.flip(journal.end(a!.seq, { ending: "done", receipt, bytes: 1 }))
+            const error = yield* Effect.flip(journal.end(a!.seq, { ending: "done", receipt, bytes: 1, left: false }))
             expect(error).toMatchObject({ reason: "Full", message: "there is no room on its disk" })
             yield* journal.begin(b!.seq)
             execFileSync("mount", ["-o", "remount,size=20m", disk])
-            yield* journal.end(a!.seq, { ending: "done", receipt, bytes: 1 })
+            yield* journal.end(a!.seq, { ending: "done", receipt, bytes: 1, left: false })
             expect(yield* journal.counts).toMatchObject({ open: 1, done: 1 })
           })
         )

@@ -38,6 +38,11 @@ export interface ImageOptions {
   readonly id?: string | undefined
   /** The UUID that a new image is to have. */
   readonly newId?: string | undefined
+  /**
+   * Gives the UUID of each image that is to be made, before it is made: whoever keeps books of what was begun notes it
+   * there. Another one is asked for when an image has to be made anew.
+   */
+  readonly newIds?: Effect.Effect<string, StoreError.StoreError> | undefined
   readonly name?: string | undefined
   /**
    * The store within the service that the data is to go to. Several: the bytes are sent once, and each store has a

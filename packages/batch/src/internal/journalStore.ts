@@ -173,13 +173,8 @@ export class JournalStore {
   }
 
   #withMade(rows: ReadonlyArray<Row>) {
-    return rows.map((row) => ({
-      ...row,
-      made:
-        row.state === states.begun
-          ? this.#sql("SELECT place, object FROM made WHERE seq = ? ORDER BY place").all(row.seq)
-          : []
-    }))
+    const made = this.#sql("SELECT place, object FROM made WHERE seq = ? ORDER BY place")
+    return rows.map((row) => ({ ...row, made: made.all(row.seq) }))
   }
 
   /** Lines to be done, none twice. */
@@ -227,16 +222,17 @@ export class JournalStore {
     this.#sql("DELETE FROM made WHERE seq = ? AND place = ? AND object = ?").run(seq, place, object)
   }
 
-  end(seq: number, ending: "done" | "failed", receipt: string, bytes: number): void {
+  /** `keep`: what was begun is still there, or may be. */
+  end(seq: number, ending: "done" | "failed", receipt: string, bytes: number, keep: boolean): void {
     this.#sql("UPDATE line SET state = ?, size = ? WHERE seq = ?").run(states[ending], bytes, seq)
-    this.#sql("DELETE FROM made WHERE seq = ?").run(seq)
+    if (!keep) this.#sql("DELETE FROM made WHERE seq = ?").run(seq)
     this.#sql("INSERT OR REPLACE INTO receipt (seq, json) VALUES (?, ?)").run(seq, receipt)
     this.#handed.delete(seq)
   }
 
-  release(seq: number): void {
-    this.#sql("UPDATE line SET state = ? WHERE seq = ?").run(states.open, seq)
-    this.#sql("DELETE FROM made WHERE seq = ?").run(seq)
+  release(seq: number, keep: boolean): void {
+    this.#sql("UPDATE line SET state = ? WHERE seq = ?").run(keep ? states.begun : states.open, seq)
+    if (!keep) this.#sql("DELETE FROM made WHERE seq = ?").run(seq)
     this.#handed.delete(seq)
   }
 

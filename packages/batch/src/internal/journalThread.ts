@@ -69,7 +69,8 @@ export const start = (boot: Boot): Effect.Effect<Thread, never, Scope.Scope> =>
           answered: (value) => resume(Effect.succeed(value as Value<typeof name>)),
           refused: (cause) => resume(Effect.fail(cause))
         })
-        worker.postMessage({ id, name, args } satisfies Call)
+        const message: Call = { id, name, args }
+        worker.postMessage(message)
       })
     // What was asked before is done before: the thread takes calls in their order.
     yield* Effect.addFinalizer(() => Effect.ignore(call("close")))

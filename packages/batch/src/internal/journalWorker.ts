@@ -42,7 +42,7 @@ const refusalOf = (error: unknown): Refusal => {
     case busy:
       return new Refusal("Locked", "another program has it locked")
     case ioError:
-      return new Refusal("Full", `it cannot be written: ${message}`)
+      return new Refusal(store === undefined ? "Unusable" : "Full", `its disk fails: ${message}`)
     default:
       return new Refusal("Unusable", `it cannot be used: ${message}`)
   }
@@ -178,7 +178,8 @@ const serve = (first: Call): void => {
     else answers.push(attempt(calls[end++]!))
     at = end
   }
-  port.postMessage({ answers, commits } satisfies Answers)
+  const message: Answers = { answers, commits }
+  port.postMessage(message)
 }
 
 port.on("message", serve)

@@ -61,8 +61,12 @@ export const make = (
   const state: State = { id: options.id, made: "no", ready: undefined, refused: false }
 
   const path = (id: string) => `/v2/images/${encodeURIComponent(id)}`
-  const asStoreError = <A, R>(effect: Effect.Effect<A, Fault.Fault, R>): Effect.Effect<A, StoreError.StoreError, R> =>
-    Effect.mapError(effect, (fault) => Fault.toStoreError(fault, uri, state.id))
+  const asStoreError = <A, R>(
+    effect: Effect.Effect<A, Fault.Fault | StoreError.StoreError, R>
+  ): Effect.Effect<A, StoreError.StoreError, R> =>
+    Effect.mapError(effect, (error) =>
+      error instanceof Fault.Fault ? Fault.toStoreError(error, uri, state.id) : error
+    )
 
   const patch = (id: string, operations: ReadonlyArray<Attributes.Operation>, what: string, more?: Partial<Call>) =>
     operations.length === 0
@@ -84,7 +88,7 @@ export const make = (
   const create = Effect.gen(function* () {
     const ready = state.ready ?? (yield* Preflight.run(api, site, options, content, staged))
     state.ready = ready
-    const id = state.id ?? options.newId ?? (yield* Platform.uuid)
+    const id = state.id ?? options.newId ?? (yield* options.newIds ?? Platform.uuid)
     let unclear = state.made === "maybe"
     const what = "the image cannot be created"
     for (let failures = 0; ;) {
@@ -140,7 +144,9 @@ export const make = (
   })
 
   const begin = asStoreError(
-    Effect.suspend((): Effect.Effect<void, Fault.Fault> => (given ? find : state.made === "yes" ? Effect.void : create))
+    Effect.suspend((): Effect.Effect<void, Fault.Fault | StoreError.StoreError> =>
+      given ? find : state.made === "yes" ? Effect.void : create
+    )
   )
 
   const inspected = Effect.gen(function* () {
