@@ -59,8 +59,9 @@ export default defineConfig({
   cwd: import.meta.dirname,
   input: {
     headrace: "dist/bin.js",
-    // a thread's own program, found beside the file that starts it
-    digestWorker: "../node/dist/internal/digestWorker.js"
+    // threads' own programs, found beside the file that starts them
+    digestWorker: "../node/dist/internal/digestWorker.js",
+    journalWorker: "../batch/dist/internal/journalWorker.js"
   },
   platform: "node",
   // loaded for `--json` alone, and its package does not carry the text of its license

@@ -12,6 +12,7 @@ import type { Host } from "@headrace/core/Host"
 import type { Source } from "@headrace/core/Source"
 import type { Store } from "@headrace/core/Store"
 import type { Transport } from "@headrace/core/Transport"
+import type * as GlanceUri from "@headrace/glance/GlanceUri"
 import * as AwsEnvironment from "./internal/awsEnvironment.ts"
 import * as Uri from "./Uri.ts"
 
@@ -39,7 +40,22 @@ export interface Surroundings {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
 }
 
-type AnyStore = Store<Transport | Host>
+/**
+ * A store as it is found by a URI.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AnyStore = Store<Transport | Host>
+
+/**
+ * Makes a store of a new image, for whoever has something to add to what its URI says. `place` is its place among `to` and
+ * then `also`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NewImage = (image: GlanceUri.Destination, place: number) => Effect.Effect<AnyStore>
 
 const fromUriError = (error: unknown): EndError => {
   if (error instanceof Uri.UriError) {
@@ -126,6 +142,22 @@ export const destination = (text: string, surroundings: Surroundings = {}): Effe
     }
   })
 
+/** As `destination`, but that new images are made by `newImage`. */
+const destinationWith = (
+  text: string,
+  place: number,
+  surroundings: Surroundings,
+  newImage: NewImage | undefined
+): Effect.Effect<AnyStore, EndError> =>
+  Effect.gen(function* () {
+    if (newImage === undefined || (yield* parsed(() => Uri.parseDestination(text)))._tag !== "Glance") {
+      return yield* destination(text, surroundings)
+    }
+    const { destinationFrom } = yield* load(() => import("@headrace/glance/GlanceUri"))
+    const image = yield* fromResult(destinationFrom(text))
+    return image.id === undefined ? yield* newImage(image, place) : yield* destination(text, surroundings)
+  })
+
 /** A file by its real name: folders, and files themselves, may be links to others. */
 const realFile = (path: string): string => {
   try {
@@ -187,7 +219,8 @@ export const destinations = (
   to: ReadonlyArray<string>,
   also: ReadonlyArray<string>,
   surroundings: Surroundings = {},
-  source?: string
+  source?: string,
+  newImage?: NewImage
 ): Effect.Effect<Destinations, EndError> =>
   Effect.gen(function* () {
     if (to.length === 0) {
@@ -195,7 +228,7 @@ export const destinations = (
       return yield* new EndError({ reason: "InvalidUri", uri: "to", message })
     }
     const texts = [...to, ...also]
-    const stores = yield* Effect.forEach(texts, (text) => destination(text, surroundings))
+    const stores = yield* Effect.forEach(texts, (text, place) => destinationWith(text, place, surroundings, newImage))
     const places = new Set<string>()
     const from = yield* parsed(() => fileOf(source, surroundings))
     for (const [index, store] of stores.entries()) {

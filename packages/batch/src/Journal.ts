@@ -165,8 +165,14 @@ export interface Journal {
   ) => Effect.Effect<void, JournalError>
   /** The line is open again; `left` as above. */
   readonly release: (seq: number, left: boolean) => Effect.Effect<void, JournalError>
+  /** Lines that are done of which an earlier run has begun something that was not there when it was looked for. */
+  readonly strays: Effect.Effect<ReadonlyArray<Item>, JournalError>
   /** Opens lines again that have ended: all that failed, or one with an id. Gives how many. */
   readonly reopen: (which: "failed" | { readonly id: string }) => Effect.Effect<number, JournalError>
+  /** Whether receipts were taken back since `copied`: of lines that were opened again, or changed. */
+  readonly tookBack: Effect.Effect<boolean, JournalError>
+  /** Somebody has copied all receipts afresh. */
+  readonly copied: Effect.Effect<void, JournalError>
   /** Lines whose source is a certain image, by its id. */
   readonly ofImage: (
     id: string
@@ -176,6 +182,8 @@ export interface Journal {
   >
   /** Receipts in the order in which they were noted, those after a number. */
   readonly receipts: (after: number) => Stream.Stream<Noted, JournalError>
+  /** Whether there is a line with an id, also one that the manifest has no more. */
+  readonly has: (id: string) => Effect.Effect<boolean, JournalError>
   /** The number of the receipt of a line with an id, where it has one. */
   readonly receiptOf: (id: string) => Effect.Effect<number | undefined, JournalError>
   /** How often it has been written durably. */

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import ndjson from "ndjson"
+import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { type Readable, pipeline } from "node:stream"
 import { ManifestLines } from "./internal/manifestLines.ts"
@@ -119,3 +120,20 @@ export const fromReadable = (open: () => Readable, name: string): Stream.Stream<
  */
 export const fromFile = (path: string): Stream.Stream<Read, ManifestError> =>
   fromReadable(() => createReadStream(path, { highWaterMark: 256 * 1024 }), path)
+
+/**
+ * Names a file's content: whoever has read it under this name need not read it again.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const contentOf = (path: string): Effect.Effect<string, ManifestError> =>
+  Effect.tryPromise({
+    try: async (signal) => {
+      const hash = createHash("sha256")
+      for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024, signal }))
+        hash.update(chunk as Buffer)
+      return hash.digest("hex")
+    },
+    catch: (cause) => unreadable(path, cause)
+  })

@@ -119,7 +119,10 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
       unmake: (seq, { object, place }) => thread.call("unmake", seq, place, object),
       end: (seq, { bytes, ending, left, receipt }) => thread.call("end", seq, ending, receipt, bytes, left),
       release: (seq, left) => thread.call("release", seq, left),
+      strays: Effect.map(thread.call("strays"), (rows) => rows.map(itemOf)),
       reopen: (which) => thread.call("reopen", which === "failed" ? undefined : which.id),
+      tookBack: thread.call("tookBack"),
+      copied: thread.call("copied"),
       ofImage: (id) =>
         Effect.map(thread.call("ofImage", id.toLowerCase()), (rows) =>
           (rows as unknown as ReadonlyArray<Row & { readonly receipt: string | null }>).map((row) => ({
@@ -129,6 +132,7 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
           }))
         ),
       receipts: (after) => receipts(thread, after),
+      has: (id) => thread.call("has", id),
       receiptOf: (id) => thread.call("receiptOf", id),
       commits: thread.commits
     }

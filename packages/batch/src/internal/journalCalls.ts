@@ -23,9 +23,13 @@ export interface Calls {
   readonly unmake: JournalStore["unmake"]
   readonly end: JournalStore["end"]
   readonly release: JournalStore["release"]
+  readonly strays: JournalStore["strays"]
   readonly reopen: JournalStore["reopen"]
+  readonly tookBack: JournalStore["tookBack"]
+  readonly copied: JournalStore["copied"]
   readonly ofImage: JournalStore["ofImage"]
   readonly receipts: JournalStore["receipts"]
+  readonly has: JournalStore["has"]
   readonly receiptOf: JournalStore["receiptOf"]
   readonly isLoaded: JournalStore["isLoaded"]
   readonly loadBegin: JournalStore["loadBegin"]
@@ -37,7 +41,15 @@ export interface Calls {
 export type Name = keyof Calls
 
 /** Those that write: they share a transaction, and are durable when they are answered. */
-export const writes: ReadonlySet<Name> = new Set<Name>(["begin", "make", "unmake", "end", "release", "reopen"])
+export const writes: ReadonlySet<Name> = new Set<Name>([
+  "begin",
+  "make",
+  "unmake",
+  "end",
+  "release",
+  "reopen",
+  "copied"
+])
 
 export interface Call {
   readonly id: number

@@ -222,25 +222,50 @@ export class JournalStore {
     this.#sql("DELETE FROM made WHERE seq = ? AND place = ? AND object = ?").run(seq, place, object)
   }
 
-  /** `keep`: what was begun is still there, or may be. */
+  /**
+   * `keep`: what was begun is still there, or may be. What an earlier run has begun is forgotten only by its name: it may
+   * come into being after it was looked for.
+   */
   end(seq: number, ending: "done" | "failed", receipt: string, bytes: number, keep: boolean): void {
     this.#sql("UPDATE line SET state = ?, size = ? WHERE seq = ?").run(states[ending], bytes, seq)
-    if (!keep) this.#sql("DELETE FROM made WHERE seq = ?").run(seq)
+    if (!keep) this.#forget(seq)
     this.#sql("INSERT OR REPLACE INTO receipt (seq, json) VALUES (?, ?)").run(seq, receipt)
     this.#handed.delete(seq)
   }
 
   release(seq: number, keep: boolean): void {
     this.#sql("UPDATE line SET state = ? WHERE seq = ?").run(keep ? states.begun : states.open, seq)
-    if (!keep) this.#sql("DELETE FROM made WHERE seq = ?").run(seq)
-    this.#handed.delete(seq)
+    if (!keep) this.#forget(seq)
+  }
+
+  #forget(seq: number): void {
+    this.#sql("DELETE FROM made WHERE seq = ? AND epoch = ?").run(seq, this.#epoch)
+  }
+
+  /** What was begun of lines that are done, and was not there when it was looked for. */
+  strays() {
+    return this.#withMade(
+      this.#sql(
+        `SELECT seq, id, number, text, state FROM line
+         WHERE state = ${states.done} AND seq IN (SELECT seq FROM made)`
+      ).all() as unknown as ReadonlyArray<Row>
+    )
   }
 
   reopen(id: string | undefined): number {
     const which = id === undefined ? "state = ?" : `state IN (?, ${states.done}) AND id = ?`
     const values = id === undefined ? [states.failed] : [states.failed, id]
-    this.#sql(`DELETE FROM receipt WHERE seq IN (SELECT seq FROM line WHERE ${which})`).run(...values)
+    const taken = this.#sql(`DELETE FROM receipt WHERE seq IN (SELECT seq FROM line WHERE ${which})`).run(...values)
+    if (taken.changes > 0) this.#setMeta("took back", 1)
     return Number(this.#sql(`UPDATE line SET state = ${states.open} WHERE ${which}`).run(...values).changes)
+  }
+
+  tookBack(): boolean {
+    return this.#meta("took back") === 1
+  }
+
+  copied(): void {
+    this.#setMeta("took back", 0)
   }
 
   ofImage(image: string) {
@@ -254,6 +279,10 @@ export class JournalStore {
     return this.#sql(
       "SELECT number AS 'order', json AS receipt FROM receipt WHERE number > ? ORDER BY number LIMIT ?"
     ).all(after, limit)
+  }
+
+  has(id: string): boolean {
+    return this.#sql("SELECT 1 FROM line WHERE id = ?").get(id) !== undefined
   }
 
   receiptOf(id: string): number | undefined {
@@ -310,7 +339,7 @@ export class JournalStore {
 
   /** The line is another one from here on, and is to be done. What was begun of it is still to be tidied up. */
   #change(seq: number, to: { number: number; size: number; loaded: number; image: string | null; text: string }): void {
-    this.#sql("DELETE FROM receipt WHERE seq = ?").run(seq)
+    if (this.#sql("DELETE FROM receipt WHERE seq = ?").run(seq).changes > 0) this.#setMeta("took back", 1)
     this.#sql(
       `UPDATE line SET number = ?, size = ?, loaded = ?, image = ?, text = ?,
        state = iif(state = ${states.begun}, state, ${states.open}) WHERE seq = ?`

@@ -70,7 +70,7 @@ export const start = (boot: Boot): Effect.Effect<Thread, never, Scope.Scope> =>
           refused: (cause) => resume(Effect.fail(cause))
         })
         const message: Call = { id, name, args }
-        worker.postMessage(message)
+        worker.postMessage(message, [])
       })
     // What was asked before is done before: the thread takes calls in their order.
     yield* Effect.addFinalizer(() => Effect.ignore(call("close")))

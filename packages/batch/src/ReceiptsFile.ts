@@ -1,0 +1,159 @@
+/**
+ * Receipts in a file, a line each, as the journal has them: in its order, each once, also after a crash in the middle of a
+ * line. What is in the journal and not in the file comes into it.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { type FileHandle, open as openFile, rename, stat } from "node:fs/promises"
+import type { Journal, JournalError } from "./Journal.ts"
+
+/**
+ * A file that cannot be written, or that holds something else.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ReceiptsFileError extends Data.TaggedError("ReceiptsFileError")<{
+  readonly path: string
+  readonly message: string
+}> {}
+
+const attempt = <A>(path: string, work: () => Promise<A>): Effect.Effect<A, ReceiptsFileError> =>
+  Effect.tryPromise({
+    try: work,
+    catch: (cause) => {
+      const { code, message } = cause as NodeJS.ErrnoException
+      return new ReceiptsFileError({ path, message: `the receipts cannot be written: ${code ?? message}` })
+    }
+  })
+
+/** Of the end of a file: a receipt has far fewer, but for one of a thousand destinations. */
+const tailBytes = 4 * 1024 * 1024
+
+interface Tail {
+  /** Bytes of the lines that are complete. */
+  readonly complete: number
+  /** The id of the last receipt; `undefined` when there is none, and `null` when it is none. */
+  readonly id: string | undefined | null
+}
+
+const tailOf = async (file: FileHandle, size: number): Promise<Tail> => {
+  const from = Math.max(0, size - tailBytes)
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from)
+  const bytes = buffer.subarray(0, bytesRead)
+  const end = bytes.lastIndexOf(0x0a)
+  if (end < 0) return { complete: 0, id: from === 0 && isBeginning(bytes) ? undefined : null }
+  const line = bytes.subarray(bytes.lastIndexOf(0x0a, end - 1) + 1, end).toString("utf8")
+  return { complete: from + end + 1, id: idOf(line) }
+}
+
+/** What a crash has left of the first line. */
+const isBeginning = (bytes: Uint8Array): boolean => {
+  const begin = '{"id":'
+  const text = Buffer.from(bytes.subarray(0, begin.length)).toString("utf8")
+  return begin.startsWith(text) || text === begin
+}
+
+const idOf = (line: string): string | null => {
+  try {
+    const { destinations, id } = JSON.parse(line) as { readonly id?: unknown; readonly destinations?: unknown }
+    return typeof id === "string" && Array.isArray(destinations) ? id : null
+  } catch {
+    return null
+  }
+}
+
+/**
+ * Keeps a file at what the journal has, until the scope closes; `moved` is to be run whenever there is more. A file that
+ * holds something else than this journal's receipts is refused, and is not touched.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const follow = (
+  path: string,
+  journal: Journal
+): Effect.Effect<{ readonly moved: Effect.Effect<void> }, ReceiptsFileError | JournalError, Scope.Scope> =>
+  Effect.gen(function* () {
+    let after = yield* resume(path, journal)
+    const file = yield* Effect.acquireRelease(
+      attempt(path, () => openFile(path, "a")),
+      (file) => Effect.promise(() => file.close())
+    )
+    const copy = Effect.suspend(() =>
+      Stream.runForEachArray(journal.receipts(after), (page) =>
+        Effect.map(
+          attempt(path, () => file.appendFile(page.map(({ receipt }) => `${receipt}\n`).join(""))),
+          () => {
+            after = page.at(-1)!.order
+          }
+        )
+      )
+    )
+    yield* copy
+    if (yield* journal.tookBack) yield* journal.copied
+    const wake = yield* Queue.sliding<void>(1)
+    // At the end of all, and only when what wrote the receipts has come to its end.
+    yield* Effect.addFinalizer(() =>
+      Effect.ignore(
+        Effect.andThen(
+          copy,
+          attempt(path, () => file.sync())
+        )
+      )
+    )
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(wake), Effect.ignore(copy))))
+    return { moved: Effect.asVoid(Queue.offer(wake, undefined)) }
+  })
+
+/** Brings the file to a state that can be gone on with, and gives the order of its last receipt. */
+const resume = (path: string, journal: Journal): Effect.Effect<number, ReceiptsFileError | JournalError> =>
+  Effect.gen(function* () {
+    const found = yield* attempt(path, () => stat(path).catch(missing))
+    if (found === undefined || found.size === 0) return 0
+    if (!found.isFile())
+      return yield* new ReceiptsFileError({ path, message: "this is no file to write receipts into" })
+    const { complete, id } = yield* attempt(path, async () => {
+      const file = await openFile(path, "r+")
+      try {
+        return await tailOf(file, found.size)
+      } finally {
+        await file.close()
+      }
+    })
+    if (id === null || (id !== undefined && !(yield* journal.has(id)))) {
+      const message = "it holds something else than receipts of this manifest: name another file"
+      return yield* new ReceiptsFileError({ path, message })
+    }
+    const order = id === undefined ? undefined : yield* journal.receiptOf(id)
+    // Some of its lines are done again: all are written anew, so that each has one receipt.
+    if (order === undefined || (yield* journal.tookBack)) return yield* anew(path)
+    yield* attempt(path, async () => {
+      const file = await openFile(path, "r+")
+      try {
+        if (complete < found.size) await file.truncate(complete)
+      } finally {
+        await file.close()
+      }
+    })
+    return order
+  })
+
+const missing = (error: NodeJS.ErrnoException): undefined => {
+  if (error.code !== "ENOENT") throw error
+  return undefined
+}
+
+/** Empties it by putting another one there, which a reader of the old one does not notice. */
+const anew = (path: string): Effect.Effect<number, ReceiptsFileError> =>
+  attempt(path, async () => {
+    const beside = `${path}.new`
+    await (await openFile(beside, "w")).close()
+    await rename(beside, path)
+    return 0
+  })

@@ -1,0 +1,220 @@
+/**
+ * One line, from what an earlier run has left of it to its receipt. What comes of it is noted before it is told.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type { BlockPool } from "@headrace/core/BlockPool"
+import { type Digests, isAlgorithm } from "@headrace/core/Digest"
+import type { Host } from "@headrace/core/Host"
+import type { Reason } from "@headrace/core/Reason"
+import type * as Receipt from "@headrace/core/Receipt"
+import type { Source } from "@headrace/core/Source"
+import * as Transfer from "@headrace/core/Transfer"
+import type { TransferEvent } from "@headrace/core/TransferEvent"
+import type { Transport } from "@headrace/core/Transport"
+import type { Item } from "../../Journal.ts"
+import type { Books } from "./books.ts"
+import * as Earlier from "./earlier.ts"
+import * as RunEnds from "./ends.ts"
+import * as Tally from "./tally.ts"
+
+/** What all lines of a run have in common. */
+export interface Common {
+  readonly books: Books
+  readonly resolver: RunEnds.Resolver
+  /** Of the transfers. */
+  readonly transfer: Omit<Transfer.Options, "source" | "to" | "also" | "id" | "onEvent" | "expect" | "cancel">
+  readonly tally: Tally.Tally
+  readonly emit: (event: TransferEvent) => Effect.Effect<void>
+  /** Told of images that were not there. */
+  readonly missing: (missing: ReadonlyArray<Earlier.Missing>) => void
+}
+
+/**
+ * How it has ended: with a receipt, or not, as what failed may go well later: the services that are away, or full.
+ */
+export type Outcome =
+  | { readonly _tag: "Ended"; readonly standing: Tally.Standing; readonly receipt: Receipt.Receipt }
+  | { readonly _tag: "Later"; readonly why: "quota" | "away"; readonly uri: string; readonly message: string }
+
+type Services = Transport | Host | BlockPool
+
+/** Reasons for which a service is away, or has too much to do, rather than against it. */
+const away: ReadonlySet<Reason> = new Set(["Unavailable", "ConnectionLost", "Stalled"])
+
+/** Whether all that failed may go well later, and nothing of it is there. */
+const later = ({ destinations }: Receipt.Receipt): Extract<Outcome, { _tag: "Later" }> | undefined => {
+  const failed = destinations.filter(({ error, required }) => required && error !== undefined)
+  const stands = destinations.some(({ error }) => error === undefined)
+  const first = failed[0]
+  if (first === undefined || stands || !failed.every(({ error }) => error!.left === "none")) return undefined
+  const { error, uri } = first
+  const { message } = error!
+  if (failed.every((end) => end.error!.reason === "QuotaExceeded")) return { _tag: "Later", why: "quota", uri, message }
+  const mayPass = failed.every(
+    (end) => end.error!.retryable && (away.has(end.error!.reason) || isSource(end.error!.reason))
+  )
+  return mayPass ? { _tag: "Later", why: "away", uri, message } : undefined
+}
+
+const isSource = (reason: Reason): boolean => reason === "SourceUnreadable"
+
+/** What the line and the source's own service say of the bytes. */
+const claimsOf = (item: Item, source: Source<Transport | Host>) =>
+  Effect.gen(function* () {
+    const { size } = yield* source.info
+    const hints = source.hints === undefined ? {} : yield* source.hints
+    const reported = Object.entries(hints.digests ?? {}).filter(([name]) => isAlgorithm(name))
+    return { size, digests: { ...(Object.fromEntries(reported) as Digests), ...item.line.expect } }
+  })
+
+/**
+ * Does a line. `patient`: whether what fails because a service is away or full is left for later, instead of being its end.
+ */
+export const run = (
+  item: Item,
+  common: Common,
+  options: { readonly patient: (outcome: Extract<Outcome, { _tag: "Later" }>) => boolean }
+): Effect.Effect<Outcome, never, Services> =>
+  Effect.gen(function* () {
+    const { books, emit, resolver, tally, transfer } = common
+    const { line, seq } = item
+    const startedAt = yield* Clock.currentTimeMillis
+    if (!(yield* books.note(books.journal.begin(seq)))) return yield* Effect.never
+    let outcome: Outcome | undefined
+
+    /** Notes how it has ended, and then tells it. */
+    const conclude = (receipt: Receipt.Receipt, tell: Effect.Effect<void>) =>
+      Effect.gen(function* () {
+        const postponed = later(receipt)
+        const left = receipt.destinations.some(({ error }) => error !== undefined && error.left !== "none")
+        if (postponed !== undefined && options.patient(postponed)) {
+          outcome = postponed
+          return
+        }
+        const standing = Tally.standingOf(receipt)
+        const noted =
+          standing === "cancelled"
+            ? yield* books.note(books.journal.release(seq, left))
+            : yield* books.note(
+                books.journal.end(seq, {
+                  ending: standing === "failed" ? "failed" : "done",
+                  receipt: JSON.stringify(receipt),
+                  bytes: receipt.source.size ?? line.size ?? -1,
+                  left
+                })
+              )
+        // What is not noted did not happen: the next run looks at it.
+        if (!noted) return
+        Tally.add(tally, receipt)
+        yield* tell
+        outcome = { _tag: "Ended", standing, receipt }
+      })
+
+    /** An end without a transfer. */
+    const concludeWith = (size: number | null, digests: Digests, ends: ReadonlyArray<Partial<Receipt.Destination>>) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const texts = [...line.to, ...line.also]
+        const destinations = texts.map((uri, at): Receipt.Destination => ({
+          uri,
+          required: at < line.to.length,
+          status: "failed",
+          attempts: 0,
+          bytesSent: 0,
+          startedAt: new Date(startedAt).toISOString(),
+          elapsedMs: Math.max(0, now - startedAt),
+          ...ends[at]
+        }))
+        const receipt: Receipt.Receipt = { id: line.id, source: { uri: line.source, size, digests }, destinations }
+        const at = new Date(now).toISOString()
+        const start = {
+          type: "start",
+          at,
+          id: line.id,
+          source: { uri: line.source, size },
+          destinations: destinations.map(({ required, uri }) => ({ uri, required }))
+        } as const
+        const tell = Effect.gen(function* () {
+          yield* emit(start)
+          for (const end of destinations) yield* emit({ type: "verdict", at, id: line.id, ...end })
+          yield* emit({ type: "receipt", at, ...receipt })
+        })
+        yield* conclude(receipt, tell)
+      })
+
+    const failAll = (error: Receipt.Failure) =>
+      concludeWith(
+        null,
+        {},
+        [...line.to, ...line.also].map(() => ({ error }))
+      )
+
+    const body = Effect.gen(function* () {
+      const ends = Effect.gen(function* () {
+        const source = yield* resolver.source(line)
+        const had = RunEnds.nothingHad
+        const { also, to } = yield* resolver.destinations(line, RunEnds.newImages(item, books, had))
+        return { source, also, to, had }
+      })
+      const resolved = yield* Effect.result(ends)
+      if (Result.isFailure(resolved)) {
+        const { message, reason, uri } = resolved.failure
+        return yield* failAll({ reason, message: `${uri}: ${message}`, retryable: false, left: "none" })
+      }
+      const { also, had, source, to } = resolved.success
+      if (item.made.length > 0) {
+        const claims = Effect.map(Effect.option(claimsOf(item, source)), Option.getOrUndefined)
+        const settled = yield* Effect.result(
+          Earlier.settle(item, books, claims, (image) => RunEnds.imageOf(image, line, had))
+        )
+        if (Result.isFailure(settled)) {
+          const { message, retryable, status } = settled.failure
+          const error: Receipt.Failure = {
+            reason: settled.failure.reason._tag,
+            message: `what an earlier run has left cannot be looked at: ${message}`,
+            retryable,
+            ...(status === undefined ? undefined : { status }),
+            left: "none"
+          }
+          return yield* failAll(error)
+        }
+        const { complete, missing } = settled.success
+        common.missing(missing)
+        if (complete !== undefined) {
+          const { by, object } = complete
+          const stored: Partial<Receipt.Destination> = {
+            status: "verified",
+            object: { ...object, size: object.size ?? null },
+            proof: {
+              level: "transfer",
+              compared: [by],
+              computedBy: "the source's service, and whoever wrote the manifest"
+            },
+            notes: ["an earlier run had completed it when it was cut off"]
+          }
+          const digests: Digests = { [by]: object.digests[by] as string }
+          return yield* concludeWith(object.size ?? null, digests, [stored])
+        }
+      }
+      const held: Array<TransferEvent> = []
+      const onEvent = (event: TransferEvent): Effect.Effect<void> => {
+        // Told when it is known whether it is the end.
+        if (event.type === "verdict" && event.error !== undefined) {
+          held.push(event)
+          return Effect.void
+        }
+        if (event.type !== "receipt") return emit(event)
+        const { at: _at, type: _type, ...receipt } = event
+        return conclude(receipt, Effect.andThen(Effect.forEach(held, emit), emit(event)))
+      }
+      yield* Effect.ignore(Transfer.run({ ...transfer, source, to, also, id: line.id, expect: line.expect, onEvent }))
+    })
+    yield* Effect.catchDefect(body, (defect) => {
+      const message = `internal error: ${defect instanceof Error ? defect.message : String(defect)}`
+      return failAll({ reason: "Rejected", message, retryable: false, left: `unknown ${line.to[0]}` })
+    })
+    return outcome ?? (yield* Effect.never)
+  })

@@ -1,0 +1,97 @@
+/**
+ * Which line comes next. The largest first, so that the last one to end is not one that has just begun; but of four that
+ * run one is from the other end of the list, so that small ones get past those that take hours. As listed, where that is
+ * asked for. A line whose service takes no further one is passed by.
+ */
+import * as Effect from "effect/Effect"
+import type { Item, Journal, JournalError } from "../../Journal.ts"
+import type { Line } from "../../Line.ts"
+import * as Uri from "../../Uri.ts"
+
+/** Lines that wait in memory at each end. */
+const window = 64
+
+/** The services that a line has to do with, its source's among them. */
+export const placesOf = (line: Line): ReadonlyArray<string> => [
+  ...new Set([line.source, ...line.to, ...line.also].map(Uri.placeOf))
+]
+
+export interface Ready {
+  readonly item: Item
+  readonly places: ReadonlyArray<string>
+  /** Which end of the list it is from. */
+  readonly small: boolean
+  /** How often it was left for later, and when it may be tried again. */
+  readonly tries: number
+  readonly notBefore: number
+}
+
+export interface Lot {
+  /** The next line that may begin now; `undefined`: none may. */
+  readonly next: (how: {
+    readonly now: number
+    readonly running: number
+    readonly smallRunning: number
+    readonly admits: (places: ReadonlyArray<string>) => boolean
+  }) => Effect.Effect<Ready | undefined, JournalError>
+  /** Puts a line back. */
+  readonly later: (ready: Ready) => void
+  /** Whether there is none left, not even for later. */
+  readonly isEmpty: () => boolean
+  /** When the first of those that were put back may be tried again. */
+  readonly soonest: () => number | undefined
+}
+
+export const make = (
+  journal: Journal,
+  order: "listed" | "largest",
+  /** Only these, where it was asked for. */
+  only: ReadonlyArray<Item> | undefined
+): Lot => {
+  const first: Array<Ready> = []
+  const last: Array<Ready> = []
+  const delayed: Array<Ready> = []
+  let exhausted = only !== undefined
+
+  const readyOf = (item: Item, small: boolean): Ready => ({
+    item,
+    places: placesOf(item.line),
+    small,
+    tries: 0,
+    notBefore: 0
+  })
+  for (const item of only ?? []) first.push(readyOf(item, false))
+
+  const fill = (to: Array<Ready>, end: "first" | "last"): Effect.Effect<void, JournalError> =>
+    exhausted || to.length > window / 2
+      ? Effect.void
+      : Effect.map(journal.next({ order, end, limit: window }), (items) => {
+          for (const item of items) to.push(readyOf(item, end === "last"))
+          if (items.length === 0) exhausted = true
+        })
+
+  const takeFrom = (
+    list: Array<Ready>,
+    now: number,
+    admits: (places: ReadonlyArray<string>) => boolean
+  ): Ready | undefined => {
+    const at = list.findIndex((ready) => ready.notBefore <= now && admits(ready.places))
+    return at < 0 ? undefined : list.splice(at, 1)[0]
+  }
+
+  return {
+    next: ({ admits, now, running, smallRunning }) =>
+      Effect.gen(function* () {
+        const again = takeFrom(delayed, now, admits)
+        if (again !== undefined) return again
+        yield* fill(first, "first")
+        const wantsSmall = order === "largest" && smallRunning < Math.ceil(running / 4)
+        if (wantsSmall) yield* fill(last, "last")
+        const [one, other] = wantsSmall ? [last, first] : [first, last]
+        return takeFrom(one, now, admits) ?? takeFrom(other, now, admits)
+      }),
+    later: (ready) => void delayed.push(ready),
+    isEmpty: () => exhausted && first.length + last.length + delayed.length === 0,
+    soonest: () => (delayed.length === 0 ? undefined : Math.min(...delayed.map(({ notBefore }) => notBefore)))
+  }
+}

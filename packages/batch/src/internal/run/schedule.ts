@@ -1,0 +1,85 @@
+/**
+ * Lines run beside each other, as many as their services take, until there are none left or none may begin any more.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Queue from "effect/Queue"
+import type { JournalError } from "../../Journal.ts"
+import type { Outcome } from "./doing.ts"
+import type * as Lot from "./lot.ts"
+
+/** How many may run. */
+export interface Gate {
+  readonly admits: (places: ReadonlyArray<string>) => boolean
+  /** Takes a line in; what it gives is told of its end. */
+  readonly begin: (ready: Lot.Ready) => (outcome: Outcome) => Effect.Effect<void>
+  /** Ends when `admits` may have changed without an end. */
+  readonly changed: Effect.Effect<void>
+}
+
+export interface Options<R> {
+  readonly lot: Lot.Lot
+  readonly gate: Gate
+  readonly run: (ready: Lot.Ready) => Effect.Effect<Outcome, never, R>
+  /** How long a line waits that was left for later. */
+  readonly delayMs: (ready: Lot.Ready) => number
+  /** Failures after which none is begun. */
+  readonly maxFailures: number
+  /** Milliseconds since 1970 after which none is begun, and those that run are ended. */
+  readonly deadline: number
+}
+
+/** Why lines were not begun. */
+export type Stop = "failures" | "deadline" | undefined
+
+export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { deadline, delayMs, gate, lot, maxFailures } = options
+      const fibers = yield* FiberSet.make<void>()
+      const wake = yield* Queue.sliding<void>(1)
+      let running = 0
+      let smallRunning = 0
+      let failures = 0
+
+      const one = (ready: Lot.Ready) =>
+        Effect.gen(function* () {
+          const ended = gate.begin(ready)
+          const outcome = yield* options.run(ready)
+          yield* ended(outcome)
+          if (outcome._tag === "Later") {
+            const now = yield* Clock.currentTimeMillis
+            lot.later({ ...ready, tries: ready.tries + 1, notBefore: now + delayMs(ready) })
+          } else if (outcome.standing === "failed") failures++
+        }).pipe(
+          Effect.ensuring(
+            Effect.suspend(() => {
+              running--
+              if (ready.small) smallRunning--
+              return Queue.offer(wake, undefined)
+            })
+          )
+        )
+
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(gate.changed, Queue.offer(wake, undefined))))
+
+      while (true) {
+        const now = yield* Clock.currentTimeMillis
+        if (now >= deadline) return lot.isEmpty() && running === 0 ? undefined : ("deadline" as const)
+        const stopped = failures >= maxFailures
+        const ready = stopped ? undefined : yield* lot.next({ now, running, smallRunning, admits: gate.admits })
+        if (ready !== undefined) {
+          running++
+          if (ready.small) smallRunning++
+          yield* FiberSet.run(fibers, one(ready))
+          continue
+        }
+        if (running === 0 && (stopped || lot.isEmpty())) return stopped && !lot.isEmpty() ? "failures" : undefined
+        const soonest = Math.min(stopped ? Infinity : (lot.soonest() ?? Infinity), deadline)
+        yield* soonest === Infinity
+          ? Queue.take(wake)
+          : Effect.timeoutOption(Queue.take(wake), Math.max(1, Math.min(soonest - now, 2 ** 30)))
+      }
+    })
+  )

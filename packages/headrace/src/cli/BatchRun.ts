@@ -1,0 +1,142 @@
+/**
+ * What `run` and `repair` have in common: a batch under a terminal's signals, with what is told of it and its exit code.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Batch from "@headrace/batch/Batch"
+import type { BatchEvent } from "@headrace/batch/BatchEvent"
+import type { JournalError } from "@headrace/batch/Journal"
+import type { ManifestError } from "@headrace/batch/Manifest"
+import { UploadJournal } from "@headrace/core/UploadJournal"
+import * as BatchSettings from "../BatchSettings.ts"
+import * as Engine from "../Engine.ts"
+import * as Settings from "../Settings.ts"
+import * as State from "../State.ts"
+import type { Reason } from "../Types.ts"
+import * as ErrorLine from "./ErrorLine.ts"
+import * as ExitCode from "./ExitCode.ts"
+import * as Failures from "./Failures.ts"
+import type { Batch as Typed } from "./Invocation.ts"
+import * as ProgressMode from "./ProgressMode.ts"
+import * as Session from "./Session.ts"
+import type * as Stdout from "./Stdout.ts"
+
+/** What is run. */
+export interface Job {
+  /** As it is told. */
+  readonly name: string
+  readonly journal: string
+  readonly manifest: Effect.Effect<Batch.Given, ManifestError>
+  readonly retryFailed: boolean
+  readonly skipInvalid: boolean
+  readonly replan: boolean
+  readonly skipExisting: string | undefined
+}
+
+const wrong = (what: string, message: string): number => {
+  Session.complain(ErrorLine.ofUsage(what, message))
+  return ExitCode.usage
+}
+
+interface Read {
+  readonly settings: Settings.Settings
+  readonly batch: BatchSettings.BatchSettings
+}
+
+const read = (given: Typed): Result.Result<Read, Settings.SettingError> =>
+  Result.gen(function* () {
+    return { settings: yield* Settings.parse(given), batch: yield* BatchSettings.parse(given) }
+  })
+
+/** Wrong lines that are told one by one. */
+const mostLines = 100
+
+const exitCode = ({ failedBefore, loaded, reasons, summary }: Batch.Result): number => {
+  const codes = [...reasons].map((reason) => ExitCode.ofFailure({ reason: reason as Reason, asked: true }))
+  if (codes.includes(ExitCode.mismatch)) return ExitCode.mismatch
+  const undone = summary.failed + summary.cancelled + summary.remaining + failedBefore + loaded.wrong
+  return undone > 0 ? ExitCode.failed : ExitCode.ok
+}
+
+const optionsOf = ({ batch, settings }: Read, given: Typed, job: Job): Batch.Options => {
+  const { hasher: _hasher, limit: _limit, memoryBytes: _memory, expect: _expect, ...transfer } = settings
+  const { allowEmpty, keepFailed, noResume } = given
+  const { metricsPort: _port, ...how } = batch
+  return {
+    ...how,
+    journal: job.journal,
+    receipts: given.receipts,
+    retryFailed: job.retryFailed,
+    skipInvalid: job.skipInvalid,
+    replan: job.replan,
+    dryRun: given.dryRun,
+    transfer: { ...transfer, keepFailed, allowEmpty, resume: !noResume }
+  }
+}
+
+const batch = (options: Batch.Options, given: Typed, job: Job, out: Stdout.Stdout) =>
+  Effect.gen(function* () {
+    let told = 0
+    const onLine = (line: Batch.ToldLine) => {
+      if (told++ < mostLines) {
+        const where = line.kind === "vanished" ? job.name : `${job.name}:${line.number}`
+        Session.complain(ErrorLine.ofUsage(`${where}: ${line.field}`, line.message))
+      } else if (told === mostLines + 1) Session.complain(ErrorLine.ofUsage(job.name, "and more of the kind"))
+    }
+    const onEvent = (event: BatchEvent) =>
+      Effect.sync(() => {
+        out.json(event, { mayDrop: event.type === "progress" })
+        if (event.type === "receipt") {
+          for (const line of Failures.lines(event, { asked: true })) {
+            Session.complain(line.replace(/^headrace: /, `headrace: ${event.id}: `))
+          }
+        }
+      })
+    const manifest = yield* job.manifest
+    const result = yield* Batch.run(manifest, { ...options, onLine, onEvent })
+    if (!given.json) out.line(JSON.stringify(result.summary))
+    return exitCode(result)
+  })
+
+const journalWords = ({ message, path }: JournalError): string => ErrorLine.ofUsage(path, `the journal: ${message}`)
+
+/** Runs it and gives its exit code. */
+export const run = async (given: Typed, job: Job): Promise<number> => {
+  const settings = read(given)
+  if (Result.isFailure(settings)) return wrong(`--${settings.failure.setting}`, settings.failure.message)
+  const unusable = State.wrong(given.state)
+  if (unusable !== undefined) return wrong("--state", unusable)
+  if (ProgressMode.read(given.progress, given.json) === undefined) {
+    Session.complain(ProgressMode.wrong(given.progress))
+    return ExitCode.usage
+  }
+  return Session.run({
+    json: given.json,
+    program: (out) =>
+      batch(optionsOf(settings.success, given, job), given, job, out).pipe(
+        Effect.provide(Engine.layer(settings.success.settings)),
+        Effect.provideService(UploadJournal, State.journal({ folder: given.state, complain: Session.complain })),
+        Effect.catchTags({
+          BatchError: ({ message }) => Effect.sync(() => wrong(job.name, message)),
+          ManifestError: ({ message, name }) => Effect.sync(() => wrong(name, message)),
+          ReceiptsFileError: ({ message, path }) => Effect.sync(() => wrong(path, message)),
+          JournalError: (error) =>
+            Effect.sync(() => {
+              Session.complain(journalWords(error))
+              return error.reason === "Full" || error.reason === "Lost" ? ExitCode.failed : ExitCode.usage
+            })
+        })
+      ),
+    interrupted: (signal) =>
+      signal === undefined
+        ? undefined
+        : ErrorLine.ofUsage(job.name, `interrupted (${signal}): the same command goes on where it was`),
+    abandoned: (signal) =>
+      ErrorLine.ofUsage(
+        job.name,
+        `interrupted${signal === undefined ? "" : ` (${signal})`} before everything was tidied up: the same command looks at it`
+      )
+  })
+}
