@@ -58,8 +58,8 @@ export interface Item {
   readonly number: number
   /** What an earlier run has begun and not brought to an end. */
   readonly made: ReadonlyArray<Made>
-  /** Whether an earlier run has begun it. */
-  readonly begun: boolean
+  /** When an earlier run has begun it, in milliseconds since 1970, where it has not come to an end. */
+  readonly begunAt: number | undefined
 }
 
 /**
@@ -153,7 +153,8 @@ export interface Journal {
   }) => Effect.Effect<ReadonlyArray<Item>, JournalError>
   /** The line with an id that is open, handed out. */
   readonly take: (id: string) => Effect.Effect<Item | undefined, JournalError>
-  readonly begin: (seq: number) => Effect.Effect<void, JournalError>
+  /** The line is about to be begun, at a time in milliseconds since 1970. */
+  readonly begin: (seq: number, now: number) => Effect.Effect<void, JournalError>
   /** An object is about to be made. */
   readonly make: (seq: number, made: Made) => Effect.Effect<void, JournalError>
   /** An object was begun that does not exist any more. */

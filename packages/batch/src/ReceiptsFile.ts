@@ -87,11 +87,14 @@ export const follow = (
     )
     const copy = Effect.suspend(() =>
       Stream.runForEachArray(journal.receipts(after), (page) =>
-        Effect.map(
-          attempt(path, () => file.appendFile(page.map(({ receipt }) => `${receipt}\n`).join(""))),
-          () => {
-            after = page.at(-1)!.order
-          }
+        // What is on its way into the file arrives there, and must not come a second time.
+        Effect.uninterruptible(
+          Effect.map(
+            attempt(path, () => file.appendFile(page.map(({ receipt }) => `${receipt}\n`).join(""))),
+            () => {
+              after = page.at(-1)!.order
+            }
+          )
         )
       )
     )

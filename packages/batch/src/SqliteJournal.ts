@@ -31,7 +31,7 @@ const itemOf = (row: Row & { readonly made: ReadonlyArray<unknown> }): Item => (
   line: lineOf(row),
   number: row.number,
   made: row.made as Item["made"],
-  begun: row.state === 1
+  begunAt: row.state === 1 ? (row.begun ?? undefined) : undefined
 })
 
 const imageOf = (source: string): string | null =>
@@ -114,7 +114,7 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
       counts: thread.call("counts"),
       next: ({ end, limit, order }) => Effect.map(thread.call("next", order, end, limit), (rows) => rows.map(itemOf)),
       take: (id) => Effect.map(thread.call("take", id), (row) => (row === undefined ? undefined : itemOf(row))),
-      begin: (seq) => thread.call("begin", seq),
+      begin: (seq, now) => thread.call("begin", seq, now),
       make: (seq, { object, place }) => thread.call("make", seq, place, object),
       unmake: (seq, { object, place }) => thread.call("unmake", seq, place, object),
       end: (seq, { bytes, ending, left, receipt }) => thread.call("end", seq, ending, receipt, bytes, left),

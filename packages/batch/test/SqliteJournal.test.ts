@@ -104,7 +104,7 @@ describe("a manifest that has changed", () => {
   const ended = (journal: Journal, id: string) =>
     Effect.gen(function* () {
       const item = (yield* journal.take(id))!
-      yield* journal.begin(item.seq)
+      yield* journal.begin(item.seq, 7)
       yield* journal.end(item.seq, { ending: "done", receipt: `{"id":"${id}"}`, bytes: 3, left: false })
     })
 
@@ -153,7 +153,7 @@ describe("a run", () => {
       Effect.gen(function* () {
         yield* load(journal, [line(1, "a", { size: 1 }), line(2, "b", { size: 9 })])
         const item = (yield* journal.take("a"))!
-        yield* journal.begin(item.seq)
+        yield* journal.begin(item.seq, 7)
         yield* journal.make(item.seq, { place: 0, object: "gone" })
         yield* journal.make(item.seq, { place: 1, object: "there" })
         yield* journal.unmake(item.seq, { place: 0, object: "gone" })
@@ -164,9 +164,9 @@ describe("a run", () => {
       Effect.gen(function* () {
         expect(journal.epoch).toBe(first + 1)
         const items = yield* journal.next({ order: "largest", end: "first", limit: 5 })
-        expect(items.map(({ begun, line, made }) => [line.id, begun, made])).toEqual([
-          ["a", true, [{ place: 1, object: "there" }]],
-          ["b", false, []]
+        expect(items.map(({ begunAt, line, made }) => [line.id, begunAt, made])).toEqual([
+          ["a", 7, [{ place: 1, object: "there" }]],
+          ["b", undefined, []]
         ])
         yield* journal.end(items[0]!.seq, { ending: "failed", receipt: '{"id":"a"}', bytes: 1, left: false })
         yield* journal.release(items[1]!.seq, false)
@@ -246,7 +246,7 @@ describe("a journal", () => {
         const db = new DatabaseSync(path)
         db.exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
         db.close()
-        const error = yield* Effect.flip(journal.begin(item.seq))
+        const error = yield* Effect.flip(journal.begin(item.seq, 7))
         expect(error).toMatchObject({ reason: "Lost", message: "another run has taken it over; this one ends" })
       })
     ))
@@ -297,7 +297,7 @@ describe("a journal", () => {
             const receipt = JSON.stringify({ pad: "x".repeat(500_000) })
             const error = yield* Effect.flip(journal.end(a!.seq, { ending: "done", receipt, bytes: 1, left: false }))
             expect(error).toMatchObject({ reason: "Full", message: "there is no room on its disk" })
-            yield* journal.begin(b!.seq)
+            yield* journal.begin(b!.seq, 7)
             execFileSync("mount", ["-o", "remount,size=20m", disk])
             yield* journal.end(a!.seq, { ending: "done", receipt, bytes: 1, left: false })
             expect(yield* journal.counts).toMatchObject({ open: 1, done: 1 })

@@ -21,6 +21,8 @@ export interface Row {
   readonly number: number
   readonly text: string
   readonly state: number
+  /** When it was begun last, in milliseconds since 1970. */
+  readonly begun: number | null
 }
 
 /** A line as it comes from the manifest. */
@@ -49,6 +51,7 @@ const tables = `
     size INTEGER NOT NULL,
     state INTEGER NOT NULL,
     loaded INTEGER NOT NULL,
+    begun INTEGER,
     image TEXT,
     text TEXT NOT NULL
   );
@@ -190,12 +193,15 @@ export class JournalStore {
         found.push(line)
       }
     }
-    const columns = "SELECT seq, id, number, text, state FROM line WHERE state"
+    const columns = "SELECT seq, id, number, text, state, begun FROM line WHERE state"
     // Of these something may be left: whatever the order is, they are the first.
     collect(`${columns} = ${states.begun} ORDER BY size DESC, seq`)
     // Of those before it none is open that has not been given; not by the index, which knows another order.
     if (order === "listed")
-      collect(`SELECT seq, id, number, text, state FROM line WHERE +state = 0 AND seq > ? ORDER BY seq`, this.#last)
+      collect(
+        `SELECT seq, id, number, text, state, begun FROM line WHERE +state = 0 AND seq > ? ORDER BY seq`,
+        this.#last
+      )
     else if (end === "first") collect(`${columns} = ${states.open} ORDER BY size DESC, seq`)
     else collect(`${columns} = ${states.open} ORDER BY size ASC, seq DESC`)
     return this.#withMade(found)
@@ -203,15 +209,15 @@ export class JournalStore {
 
   take(id: string) {
     const row = this.#sql(
-      `SELECT seq, id, number, text, state FROM line WHERE id = ? AND state IN (${states.open}, ${states.begun})`
+      `SELECT seq, id, number, text, state, begun FROM line WHERE id = ? AND state IN (${states.open}, ${states.begun})`
     ).get(id) as unknown as Row | undefined
     if (row === undefined || this.#handed.has(row.seq)) return undefined
     this.#handed.add(row.seq)
     return this.#withMade([row])[0]
   }
 
-  begin(seq: number): void {
-    this.#sql("UPDATE line SET state = ? WHERE seq = ?").run(states.begun, seq)
+  begin(seq: number, now: number): void {
+    this.#sql("UPDATE line SET state = ?, begun = ? WHERE seq = ?").run(states.begun, now, seq)
   }
 
   make(seq: number, place: number, object: string): void {
@@ -246,7 +252,7 @@ export class JournalStore {
   strays() {
     return this.#withMade(
       this.#sql(
-        `SELECT seq, id, number, text, state FROM line
+        `SELECT seq, id, number, text, state, begun FROM line
          WHERE state = ${states.done} AND seq IN (SELECT seq FROM made)`
       ).all() as unknown as ReadonlyArray<Row>
     )

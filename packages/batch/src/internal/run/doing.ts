@@ -82,7 +82,7 @@ export const run = (
     const { books, emit, resolver, tally, transfer } = common
     const { line, seq } = item
     const startedAt = yield* Clock.currentTimeMillis
-    if (!(yield* books.note(books.journal.begin(seq)))) return yield* Effect.never
+    if (!(yield* books.note(books.journal.begin(seq, startedAt)))) return yield* Effect.never
     let outcome: Outcome | undefined
 
     /** Notes how it has ended, and then tells it. */
@@ -165,6 +165,7 @@ export const run = (
         return yield* failAll({ reason, message: `${uri}: ${message}`, retryable: false, left: "none" })
       }
       const { also, had, source, to } = resolved.success
+      if (item.begunAt !== undefined) yield* Earlier.tidy(item.begunAt, [...to, ...also])
       if (item.made.length > 0) {
         const claims = Effect.map(Effect.option(claimsOf(item, source)), Option.getOrUndefined)
         const settled = yield* Effect.result(

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Digests } from "@headrace/core/Digest"
 import type { Host } from "@headrace/core/Host"
-import type { StoredObject } from "@headrace/core/Store"
+import * as Leftovers from "@headrace/core/Leftovers"
+import type { Store, StoredObject } from "@headrace/core/Store"
 import type { StoreError } from "@headrace/core/StoreError"
 import type { Transport } from "@headrace/core/Transport"
 import type * as GlanceUri from "@headrace/glance/GlanceUri"
@@ -84,6 +85,36 @@ export const settle = <R>(
     }
     return { missing }
   })
+
+/** Clocks of services differ from ours. */
+const skewMs = 2000
+
+/**
+ * Gives up what an earlier run has begun in parts and had no time to note. What is noted is gone on with, and what was there
+ * before the line was begun is somebody else's.
+ */
+export const tidy = (
+  begunAt: number,
+  stores: ReadonlyArray<Store<Transport | Host>>
+): Effect.Effect<void, never, Transport | Host> =>
+  Effect.forEach(
+    stores.filter(({ abort, unfinished }) => abort !== undefined && unfinished !== undefined),
+    (store) =>
+      // What cannot be asked stays, and `gc` shows it.
+      Effect.ignore(
+        Effect.flatMap(Leftovers.find(store), (found) =>
+          Effect.forEach(
+            found.filter(
+              ({ known, startedAt, uri }) =>
+                known === "listed" && uri === store.uri && (startedAt ?? 0) >= begunAt - skewMs
+            ),
+            ({ discard }) => Effect.scoped(discard),
+            { discard: true }
+          )
+        )
+      ),
+    { discard: true }
+  )
 
 /** Images of lines that are done that an earlier run has not looked for again. */
 export const strays = (
