@@ -15,6 +15,10 @@ import type * as Receipt from "@headrace/core/Receipt"
 import type { Source } from "@headrace/core/Source"
 import type { Transport } from "@headrace/core/Transport"
 import { randomUUID } from "node:crypto"
+import { existsSync } from "node:fs"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import type { BatchEvent, Summary } from "./BatchEvent.ts"
 import * as Ends from "./Ends.ts"
 import * as Books from "./internal/run/books.ts"
@@ -26,6 +30,7 @@ import * as Fixed from "./internal/run/fixed.ts"
 import * as Lot from "./internal/run/lot.ts"
 import * as Schedule from "./internal/run/schedule.ts"
 import * as Tally from "./internal/run/tally.ts"
+import * as Trying from "./internal/run/trying.ts"
 import type { Journal, JournalError, Loaded } from "./Journal.ts"
 import type { Line } from "./Line.ts"
 import type { ManifestError, Read } from "./Manifest.ts"
@@ -158,11 +163,23 @@ export const run = (
 ): Effect.Effect<Result, BatchError | JournalError | ManifestError | ReceiptsFile.ReceiptsFileError, Services> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const journal = yield* SqliteJournal.open(options.journal)
+      const journal = yield* SqliteJournal.open(yield* journalPath(options))
       const loaded = yield* load(journal, manifest, options)
       return yield* go(journal, loaded, options)
     })
   )
+
+/** A dry run writes nothing; without a journal that it could ask, it has one that goes with it. */
+const journalPath = ({ dryRun, journal }: Options): Effect.Effect<string, never, Scope.Scope> =>
+  dryRun !== true || existsSync(journal)
+    ? Effect.succeed(journal)
+    : Effect.map(
+        Effect.acquireRelease(
+          Effect.promise(() => mkdtemp(join(tmpdir(), "headrace-"))),
+          (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
+        ),
+        (folder) => join(folder, "journal")
+      )
 
 const load = (
   journal: Journal,
@@ -175,6 +192,7 @@ const load = (
       content,
       replan: options.replan ?? false,
       skipInvalid: options.skipInvalid ?? false,
+      trial: options.dryRun ?? false,
       onLine: options.onLine ?? (() => {})
     })
     if (loaded.taken) return loaded
@@ -215,7 +233,10 @@ const go = (
       )
     )
     if (options.retryFailed === true) yield* journal.reopen("failed")
-    const copying = options.receipts === undefined ? undefined : yield* ReceiptsFile.follow(options.receipts, journal)
+    const copying =
+      options.receipts === undefined || options.dryRun === true
+        ? undefined
+        : yield* ReceiptsFile.follow(options.receipts, journal)
     const only = options.only === undefined ? undefined : yield* chosen(journal, options.only)
     const before = yield* journal.counts
     const lines = only?.length ?? before.open
@@ -246,24 +267,27 @@ const go = (
           : onEvent(event),
       missing: (found) => void missing.push(...found)
     }
+    const patient = (ready: Lot.Ready) => (outcome: Extract<Doing.Outcome, { _tag: "Later" }>) =>
+      outcome.why === "quota" || (ready.tries < mostTries && ready.places.some((place) => answered.has(place)))
+    const doing = (ready: Lot.Ready) =>
+      Effect.tap(Doing.run(ready.item, common, { patient: patient(ready) }), (outcome) =>
+        Effect.sync(() => {
+          if (outcome._tag !== "Ended") return
+          for (const place of placesThatAnswered(outcome.receipt, ready)) answered.add(place)
+        })
+      )
+    const trying = ({ item }: Lot.Ready) =>
+      Effect.map(
+        Trying.run(item, { resolver: common.resolver, transfer: common.transfer, tally, emit: onEvent }),
+        (well): Schedule.Ended => ({ _tag: "Ended", standing: well ? "verified" : "failed" })
+      )
     const scheduled = Schedule.run({
       lot: Lot.make(journal, options.order ?? "largest", only),
       gate,
       delayMs,
       maxFailures: options.maxFailures ?? Infinity,
       deadline: options.deadlineMs === undefined ? Infinity : startedAt + options.deadlineMs,
-      run: (ready) =>
-        Effect.tap(
-          Doing.run(ready.item, common, {
-            patient: ({ why }) =>
-              why === "quota" || (ready.tries < mostTries && ready.places.some((place) => answered.has(place)))
-          }),
-          (outcome) =>
-            Effect.sync(() => {
-              if (outcome._tag === "Ended")
-                for (const place of placesThatAnswered(outcome.receipt, ready)) answered.add(place)
-            })
-        )
+      run: options.dryRun === true ? trying : doing
     })
     const stopped = yield* Effect.raceFirst(scheduled, books.lost)
     if (missing.length > 0) {

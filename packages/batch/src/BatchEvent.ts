@@ -50,6 +50,26 @@ export interface Wait extends Common {
 }
 
 /**
+ * What a line would do, found out without doing it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Plan {
+  readonly type: "plan"
+  readonly at: string
+  /** The line's. */
+  readonly id: string
+  readonly source: { readonly uri: string; readonly size: number | null }
+  readonly destinations: ReadonlyArray<{
+    readonly uri: string
+    readonly required: boolean
+    readonly action: "create" | "use" | "skip" | "fail"
+    readonly why: string
+  }>
+}
+
+/**
  * The last event.
  *
  * @since 0.1.0
@@ -75,4 +95,4 @@ export interface Summary extends Common {
  * @since 0.1.0
  * @category models
  */
-export type BatchEvent = TransferEvent | Batch | Wait | Summary
+export type BatchEvent = TransferEvent | Batch | Wait | Plan | Summary

@@ -119,6 +119,8 @@ export interface LoadOptions<E, R> {
   readonly replan: boolean
   /** Leaves lines out that are wrong. */
   readonly skipInvalid: boolean
+  /** For this run's questions only: when the journal is closed, nothing of it was noted. Nor is anything else. */
+  readonly trial: boolean
   /** Told of each line that is wrong, was changed or is there no more. */
   readonly onLine: (told: {
     readonly kind: "wrong" | "changed" | "vanished"

@@ -63,14 +63,17 @@ const load =
   (options) =>
     Effect.gen(function* () {
       const known = options.content !== undefined && (yield* thread.call("isLoaded", options.content))
-      if (known) return { fresh: 0, same: 0, changed: 0, vanished: 0, wrong: 0, taken: true }
+      // Also of a trial: of what follows nothing is noted.
+      if (known && !options.trial) return { fresh: 0, same: 0, changed: 0, vanished: 0, wrong: 0, taken: true }
       yield* thread.call("loadBegin")
-      return yield* Effect.onError(read(thread, options), () => Effect.ignore(thread.call("loadEnd", false, undefined)))
+      return yield* Effect.onError(read(thread, options), () =>
+        Effect.ignore(thread.call("loadEnd", "forget", undefined))
+      )
     })
 
 const read = <E, R>(
   thread: Thread.Thread,
-  { content, lines, onLine, replan, skipInvalid }: LoadOptions<E, R>
+  { content, lines, onLine, replan, skipInvalid, trial }: LoadOptions<E, R>
 ): Effect.Effect<Loaded, JournalError | E, R> =>
   Effect.gen(function* () {
     const sum = { fresh: 0, same: 0, changed: 0, wrong: 0 }
@@ -91,7 +94,11 @@ const read = <E, R>(
     )
     const taken = (sum.wrong === 0 || skipInvalid) && (sum.changed === 0 || replan)
     // A manifest with lines that are wrong is read again each time, to say so each time.
-    const { told, vanished } = yield* thread.call("loadEnd", taken, sum.wrong === 0 ? content : undefined)
+    const { told, vanished } = yield* thread.call(
+      "loadEnd",
+      taken ? (trial ? "try" : "keep") : "forget",
+      sum.wrong === 0 ? content : undefined
+    )
     for (const one of told) onLine(one)
     return { ...sum, vanished, taken }
   })

@@ -41,14 +41,26 @@ const wrong: Read = { _tag: "Wrong", number: 9, field: "to", message: "allowed: 
 const load = (
   journal: Journal,
   lines: ReadonlyArray<Read>,
-  options: { readonly replan?: boolean; readonly skipInvalid?: boolean; readonly content?: string } = {}
+  options: {
+    readonly replan?: boolean
+    readonly skipInvalid?: boolean
+    readonly content?: string
+    readonly trial?: boolean
+  } = {}
 ) =>
   Effect.gen(function* () {
     const told: Array<string> = []
-    const { content, replan = false, skipInvalid = false } = options
+    const { content, replan = false, skipInvalid = false, trial = false } = options
     const onLine = (one: { kind: string; number: number; field: string; message: string }) =>
       void told.push(`${one.kind} ${one.number}: ${one.field}: ${one.message}`)
-    const loaded = yield* journal.load({ lines: Stream.fromIterable(lines), content, replan, skipInvalid, onLine })
+    const loaded = yield* journal.load({
+      lines: Stream.fromIterable(lines),
+      content,
+      replan,
+      skipInvalid,
+      trial,
+      onLine
+    })
     return { ...loaded, told }
   })
 
@@ -145,6 +157,25 @@ describe("a manifest that has changed", () => {
         expect(yield* load(journal, [line(1, "a"), wrong], { content: "y" })).toMatchObject({ taken: false })
       })
     ))
+})
+
+it("tries a manifest without noting anything", async () => {
+  await withJournal((journal) => load(journal, [line(1, "a")]))
+  await withJournal((journal) =>
+    Effect.gen(function* () {
+      expect(yield* load(journal, [line(1, "b"), line(2, "c")], { trial: true })).toMatchObject({
+        fresh: 2,
+        vanished: 1
+      })
+      expect(yield* journal.counts).toMatchObject({ open: 2 })
+      expect(yield* next(journal, "listed", "first", 9)).toBe("b c")
+    })
+  )
+  await withJournal((journal) =>
+    Effect.gen(function* () {
+      expect(yield* next(journal, "listed", "first", 9)).toBe("a")
+    })
+  )
 })
 
 describe("a run", () => {

@@ -352,9 +352,12 @@ export class JournalStore {
     ).run(to.number, to.size, to.loaded, to.image, to.text, seq)
   }
 
-  /** Ends it: with what was read, or as if nothing had been. Gives the lines that are there no more, some of them by name. */
-  loadEnd(keep: boolean, content: string | undefined) {
-    if (!keep) {
+  /**
+   * Ends it: with what was read, or as if nothing had been. `try` leaves the transaction open, so that what follows sees
+   * what was read, and nothing of it is ever noted. Gives the lines that are there no more, some of them by name.
+   */
+  loadEnd(how: "keep" | "forget" | "try", content: string | undefined) {
+    if (how === "forget") {
       this.#db.exec("ROLLBACK")
       return { vanished: 0, told: [] as ReadonlyArray<Told> }
     }
@@ -367,7 +370,7 @@ export class JournalStore {
     // What has an end keeps it, for reports; what was begun is brought to its end.
     this.#sql(`UPDATE line SET state = ${gone} WHERE loaded < ${loaded} AND state = ${states.open}`).run()
     this.#setMeta("content", content ?? null)
-    this.#db.exec("COMMIT")
+    if (how === "keep") this.#db.exec("COMMIT")
     return {
       vanished: n,
       told: told.map(({ id, number }): Told => ({

@@ -112,7 +112,7 @@ const open = (): number => {
 }
 
 const close = (): void => {
-  if (loading) store?.loadEnd(false, undefined)
+  if (loading) store?.loadEnd("forget", undefined)
   loading = false
   db?.close()
   lock?.close()
@@ -130,7 +130,7 @@ const run = ({ args, name }: Call): unknown => {
     return undefined
   }
   if (name === "loadEnd") {
-    loading = false
+    loading = args[0] === "try"
     commits++
   }
   return (store[name] as (...args: ReadonlyArray<unknown>) => unknown)(...args)

@@ -14,6 +14,7 @@ import * as BatchSettings from "../BatchSettings.ts"
 import * as Engine from "../Engine.ts"
 import * as Settings from "../Settings.ts"
 import * as State from "../State.ts"
+import * as Text from "../Text.ts"
 import type { Reason } from "../Types.ts"
 import * as ErrorLine from "./ErrorLine.ts"
 import * as ExitCode from "./ExitCode.ts"
@@ -53,10 +54,11 @@ const read = (given: Typed): Result.Result<Read, Settings.SettingError> =>
 /** Wrong lines that are told one by one. */
 const mostLines = 100
 
-const exitCode = ({ failedBefore, loaded, reasons, summary }: Batch.Result): number => {
+const exitCode = ({ failedBefore, loaded, reasons, summary }: Batch.Result, dryRun: boolean): number => {
   const codes = [...reasons].map((reason) => ExitCode.ofFailure({ reason: reason as Reason, asked: true }))
   if (codes.includes(ExitCode.mismatch)) return ExitCode.mismatch
-  const undone = summary.failed + summary.cancelled + summary.remaining + failedBefore + loaded.wrong
+  const begun = dryRun ? 0 : summary.cancelled + summary.remaining
+  const undone = summary.failed + begun + failedBefore + loaded.wrong
   return undone > 0 ? ExitCode.failed : ExitCode.ok
 }
 
@@ -88,6 +90,13 @@ const batch = (options: Batch.Options, given: Typed, job: Job, out: Stdout.Stdou
     const onEvent = (event: BatchEvent) =>
       Effect.sync(() => {
         out.json(event, { mayDrop: event.type === "progress" })
+        if (event.type === "plan") {
+          for (const { action, required, uri, why } of event.destinations) {
+            const line = Text.oneLine(`${event.id}: would ${action} ${uri}: ${why}`)
+            if (action === "fail") Session.complain(`headrace: ${line}${required ? "" : " (on best effort)"}`)
+            else if (!given.json) out.line(line)
+          }
+        }
         if (event.type === "receipt") {
           for (const line of Failures.lines(event, { asked: true })) {
             Session.complain(line.replace(/^headrace: /, `headrace: ${event.id}: `))
@@ -97,7 +106,7 @@ const batch = (options: Batch.Options, given: Typed, job: Job, out: Stdout.Stdou
     const manifest = yield* job.manifest
     const result = yield* Batch.run(manifest, { ...options, onLine, onEvent })
     if (!given.json) out.line(JSON.stringify(result.summary))
-    return exitCode(result)
+    return exitCode(result, given.dryRun)
   })
 
 const journalWords = ({ message, path }: JournalError): string => ErrorLine.ofUsage(path, `the journal: ${message}`)

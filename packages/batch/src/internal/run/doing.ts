@@ -153,13 +153,8 @@ export const run = (
       )
 
     const body = Effect.gen(function* () {
-      const ends = Effect.gen(function* () {
-        const source = yield* resolver.source(line)
-        const had = RunEnds.nothingHad
-        const { also, to } = yield* resolver.destinations(line, RunEnds.newImages(item, books, had))
-        return { source, also, to, had }
-      })
-      const resolved = yield* Effect.result(ends)
+      const note: RunEnds.Note = (place, object) => books.note(books.journal.make(seq, { place, object }))
+      const resolved = yield* Effect.result(RunEnds.open(item, resolver, note))
       if (Result.isFailure(resolved)) {
         const { message, reason, uri } = resolved.failure
         return yield* failAll({ reason, message: `${uri}: ${message}`, retryable: false, left: "none" })

@@ -12,7 +12,6 @@ import { randomUUID } from "node:crypto"
 import * as Ends from "../../Ends.ts"
 import type { Item } from "../../Journal.ts"
 import type { Line } from "../../Line.ts"
-import type { Books } from "./books.ts"
 
 /** How what users write becomes sources and stores; a program may have its own. */
 export interface Resolver {
@@ -56,50 +55,58 @@ export const imageOf = (image: GlanceUri.Destination, line: Line, had: Had): Gla
   }
 }
 
-/** Stores of new images, each with an id that is noted before the image is made. */
-export const newImages =
-  (item: Item, books: Books, had: Had): Ends.NewImage =>
-  (image, place) =>
-    Effect.gen(function* () {
-      const { image: store } = yield* Effect.promise(() => import("@headrace/glance/GlanceStore"))
-      const note = (object: string) => books.note(books.journal.make(item.seq, { place, object }))
-      const noted = (object: string) =>
-        Effect.flatMap(note(object), (well) =>
-          well
-            ? Effect.succeed(object)
-            : Effect.fail(
-                StoreError.make("Unavailable", {
-                  uri: image.uri,
-                  message: "the image was not made: the journal cannot be written",
-                  clear: true,
-                  retryable: false
-                })
-              )
-        )
-      const { newId, ...rest } = imageOf(image, item.line, had)
-      // One that the user wants is noted as well, and is made once.
-      return newId === undefined
-        ? store({ ...rest, newIds: Effect.suspend(() => noted(randomUUID())) })
-        : store({ ...rest, newIds: once(newId, noted, image.uri) })
-    })
+/** Notes the id of an image that is about to be made; false when it cannot be noted. */
+export type Note = (place: number, id: string) => Effect.Effect<boolean>
 
-const once = (
-  id: string,
-  noted: (id: string) => Effect.Effect<string, StoreError.StoreError>,
-  uri: string
+/** Ids that are noted before their image is made. */
+const noting = (
+  note: Note,
+  place: number,
+  image: GlanceUri.Destination
 ): Effect.Effect<string, StoreError.StoreError> => {
+  const { newId, uri } = image
   let used = false
+  const refuse = (reason: "Unavailable" | "Conflict", message: string) =>
+    Effect.fail(StoreError.make(reason, { uri, message, clear: true, retryable: false }))
   return Effect.suspend(() => {
-    if (used) {
-      return Effect.fail(
-        StoreError.make("Conflict", {
-          uri,
-          message: `image ${id} would have to be made anew, and its id cannot be used a second time`,
-          clear: true
-        })
-      )
+    if (newId !== undefined && used) {
+      return refuse("Conflict", `image ${newId} would have to be made anew, and its id cannot be used a second time`)
     }
     used = true
-    return noted(id)
+    const id = newId ?? randomUUID()
+    return Effect.flatMap(note(place, id), (noted) =>
+      noted ? Effect.succeed(id) : refuse("Unavailable", "the image was not made: the journal cannot be written")
+    )
   })
 }
+
+const newImage =
+  (line: Line, had: Had, note: Note | undefined): Ends.NewImage =>
+  (image, place) =>
+    Effect.map(
+      Effect.promise(() => import("@headrace/glance/GlanceStore")),
+      ({ image: store }) => {
+        const whole = imageOf(image, line, had)
+        if (note === undefined) return store(whole)
+        const { newId: _, ...rest } = whole
+        return store({ ...rest, newIds: noting(note, place, whole) })
+      }
+    )
+
+/** A line's source and destinations. */
+export interface Opened extends Ends.Destinations {
+  readonly source: Source<Transport | Host>
+  readonly had: Had
+}
+
+/** Finds a line's ends. Without `note` nothing is going to be made. */
+export const open = (
+  { line }: Item,
+  resolver: Resolver,
+  note: Note | undefined
+): Effect.Effect<Opened, Ends.EndError> =>
+  Effect.gen(function* () {
+    const source = yield* resolver.source(line)
+    const had = nothingHad
+    return { source, had, ...(yield* resolver.destinations(line, newImage(line, had, note))) }
+  })

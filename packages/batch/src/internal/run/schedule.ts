@@ -8,12 +8,18 @@ import * as Queue from "effect/Queue"
 import type { JournalError } from "../../Journal.ts"
 import type { Outcome } from "./doing.ts"
 import type * as Lot from "./lot.ts"
+import type * as Tally from "./tally.ts"
+
+/** How a line came out, as far as it matters here. */
+export type Ended =
+  | { readonly _tag: "Ended"; readonly standing: Tally.Standing }
+  | Extract<Outcome, { readonly _tag: "Later" }>
 
 /** How many may run. */
 export interface Gate {
   readonly admits: (places: ReadonlyArray<string>) => boolean
   /** Takes a line in; what it gives is told of its end. */
-  readonly begin: (ready: Lot.Ready) => (outcome: Outcome) => Effect.Effect<void>
+  readonly begin: (ready: Lot.Ready) => (outcome: Ended) => Effect.Effect<void>
   /** Ends when `admits` may have changed without an end. */
   readonly changed: Effect.Effect<void>
 }
@@ -21,7 +27,7 @@ export interface Gate {
 export interface Options<R> {
   readonly lot: Lot.Lot
   readonly gate: Gate
-  readonly run: (ready: Lot.Ready) => Effect.Effect<Outcome, never, R>
+  readonly run: (ready: Lot.Ready) => Effect.Effect<Ended, never, R>
   /** How long a line waits that was left for later. */
   readonly delayMs: (ready: Lot.Ready) => number
   /** Failures after which none is begun. */

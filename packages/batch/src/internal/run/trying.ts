@@ -1,0 +1,54 @@
+/**
+ * One line of a dry run: every precondition is looked at, and nothing is made.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { BlockPool } from "@headrace/core/BlockPool"
+import type { Host } from "@headrace/core/Host"
+import * as Transfer from "@headrace/core/Transfer"
+import type { Transport } from "@headrace/core/Transport"
+import type { Plan } from "../../BatchEvent.ts"
+import type { Item } from "../../Journal.ts"
+import * as RunEnds from "./ends.ts"
+import type * as Tally from "./tally.ts"
+
+/** What all lines have in common. */
+export interface Common {
+  readonly resolver: RunEnds.Resolver
+  readonly transfer: Omit<Transfer.Options, "source" | "to" | "also" | "id" | "onEvent" | "expect" | "cancel">
+  readonly tally: Tally.Tally
+  readonly emit: (event: Plan) => Effect.Effect<void>
+}
+
+/** Says what the line would do; false when a destination that must succeed would fail. */
+export const run = (item: Item, common: Common): Effect.Effect<boolean, never, Transport | Host | BlockPool> =>
+  Effect.gen(function* () {
+    const { emit, resolver, tally, transfer } = common
+    const { line } = item
+    const at = new Date(yield* Clock.currentTimeMillis).toISOString()
+    const resolved = yield* Effect.result(RunEnds.open(item, resolver, undefined))
+    if (Result.isFailure(resolved)) {
+      const { message, reason, uri } = resolved.failure
+      const why = `${uri}: ${message}`
+      const texts = [...line.to, ...line.also]
+      const destinations = texts.map((uri, at) => ({
+        uri,
+        required: at < line.to.length,
+        action: "fail" as const,
+        why
+      }))
+      tally.failed++
+      tally.reasons.add(reason)
+      yield* emit({ type: "plan", at, id: line.id, source: { uri: line.source, size: null }, destinations })
+      return false
+    }
+    const { also, source, to } = resolved.success
+    const planned = yield* Transfer.plan({ ...transfer, source, to, also, id: line.id, expect: line.expect })
+    const bad = planned.destinations.filter(({ problem, required }) => required && problem !== undefined)
+    for (const { problem } of bad) tally.reasons.add(problem!.reason)
+    if (bad.length > 0) tally.failed++
+    const destinations = planned.destinations.map(({ action, required, uri, why }) => ({ uri, required, action, why }))
+    yield* emit({ type: "plan", at, id: line.id, source: planned.source, destinations })
+    return bad.length === 0
+  })
