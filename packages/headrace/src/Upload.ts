@@ -9,7 +9,7 @@ import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { resolve } from "node:path"
-import { Host } from "@headrace/core/Host"
+import type { Host } from "@headrace/core/Host"
 import type { Source } from "@headrace/core/Source"
 import * as Transfer from "@headrace/core/Transfer"
 import type { Transport } from "@headrace/core/Transport"
@@ -20,6 +20,7 @@ import { HeadraceError } from "./HeadraceError.ts"
 import { aliveDuring } from "./internal/aliveDuring.ts"
 import * as Cancellations from "./internal/cancellations.ts"
 import * as EventQueue from "./internal/eventQueue.ts"
+import { inFolder } from "./internal/inFolder.ts"
 import * as SharedEngine from "./internal/sharedEngine.ts"
 import * as Settings from "./Settings.ts"
 import * as State from "./State.ts"
@@ -233,26 +234,6 @@ const journalOf = ({ cwd, env, state }: UploadOptions) =>
     env,
     complain: () => {}
   })
-
-/** The machine as the program wants it seen. */
-const inFolder =
-  ({ cwd, env }: UploadOptions) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Host> =>
-    cwd === undefined && env === undefined
-      ? effect
-      : Effect.flatMap(Host, (host) =>
-          Effect.provideService(
-            effect,
-            Host,
-            Host.of({
-              ...host,
-              ...(env === undefined ? undefined : { env: Effect.succeed(env) }),
-              ...(cwd === undefined
-                ? undefined
-                : { cwd: Effect.succeed(resolve(cwd)), readFile: (path) => host.readFile(resolve(cwd, path)) })
-            })
-          )
-        )
 
 const notBegun = (reason: "InvalidUri" | "InvalidConfig" | "Unsupported", uri: string, message: string) =>
   new HeadraceError({ reason, message, retryable: false, left: "none", uri, receipt: undefined })

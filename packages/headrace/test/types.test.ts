@@ -2,13 +2,15 @@ import { readdir, readFile } from "node:fs/promises"
 import type * as CoreReason from "@headrace/core/Reason"
 import type * as CoreReceipt from "@headrace/core/Receipt"
 import type { TransferEvent as CoreEvent } from "@headrace/core/TransferEvent"
-import type { Reason, Receipt, TransferEvent } from "headrace"
+import type { BatchEvent as CoreBatchEvent } from "@headrace/batch/BatchEvent"
+import type { BatchEvent, Reason, Receipt, TransferEvent } from "headrace"
 import { expect, expectTypeOf, it } from "vitest"
 
 it("the plain types are the engine's", () => {
   expectTypeOf<Reason>().toEqualTypeOf<CoreReason.Reason>()
   expectTypeOf<Receipt>().toEqualTypeOf<CoreReceipt.Receipt>()
   expectTypeOf<TransferEvent>().toEqualTypeOf<CoreEvent>()
+  expectTypeOf<BatchEvent>().toEqualTypeOf<CoreBatchEvent>()
 })
 
 it("the declarations of the package's entry reach no other package's, nor Node's", async () => {
@@ -24,6 +26,15 @@ it("the declarations of the package's entry reach no other package's, nor Node's
     }
   }
   await visit("index.d.ts")
-  expect([...seen]).toEqual(expect.arrayContaining(["index.d.ts", "Upload.d.ts", "Types.d.ts", "HeadraceError.d.ts"]))
+  expect([...seen]).toEqual(
+    expect.arrayContaining([
+      "index.d.ts",
+      "Upload.d.ts",
+      "Types.d.ts",
+      "HeadraceError.d.ts",
+      "Run.d.ts",
+      "BatchTypes.d.ts"
+    ])
+  )
   expect((await readdir(dist)).length).toBeGreaterThan(0)
 })

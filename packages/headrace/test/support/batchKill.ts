@@ -52,14 +52,13 @@ export const killAgainAndAgain = async (
     const prefix = `k${process.pid}-${Math.floor(performance.now())}-`
     const names = Array.from({ length: options.lines }, (_, at) => `${prefix}${at}`)
     const digests = new Map<string, string>()
-    const lines = await Promise.all(
-      names.map(async (name, at) => {
-        const bytes = random(sizes[at % sizes.length]! + at)
-        digests.set(name, sha512(bytes))
-        const source = await bed.source(name, bytes, folder)
-        return JSON.stringify({ id: name, source, to: [bed.destination(name)], size: bytes.length })
-      })
-    )
+    const lines: Array<string> = []
+    for (const [at, name] of names.entries()) {
+      const bytes = random(sizes[at % sizes.length]! + at)
+      digests.set(name, sha512(bytes))
+      const source = await bed.source(name, bytes, folder)
+      lines.push(JSON.stringify({ id: name, source, to: [bed.destination(name)], size: bytes.length }))
+    }
     await writeFile(join(folder, "m.ndjson"), `${lines.join("\n")}\n`)
     const command = (during?: (child: { kill: (signal: NodeJS.Signals) => boolean }) => void) =>
       run(folder, ["run", "m.ndjson", "--receipts", "r.ndjson", "--progress", "none", ...(options.args ?? [])], {
