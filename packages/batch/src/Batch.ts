@@ -20,7 +20,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { BatchEvent, Summary } from "./BatchEvent.ts"
-import * as Ends from "./Ends.ts"
+import type * as Ends from "./Ends.ts"
 import * as Books from "./internal/run/books.ts"
 import * as Checking from "./internal/run/checking.ts"
 import * as Doing from "./internal/run/doing.ts"
@@ -188,7 +188,7 @@ const load = (
 ): Effect.Effect<Loaded, BatchError | JournalError | ManifestError> =>
   Effect.gen(function* () {
     const loaded = yield* journal.load({
-      lines: options.resolve === undefined ? Stream.mapEffect(lines, Checking.make()) : lines,
+      lines: options.resolve === undefined ? Stream.mapArrayEffect(lines, Checking.make()) : lines,
       content,
       replan: options.replan ?? false,
       skipInvalid: options.skipInvalid ?? false,
@@ -267,8 +267,8 @@ const go = (
           : onEvent(event),
       missing: (found) => void missing.push(...found)
     }
-    const patient = (ready: Lot.Ready) => (outcome: Extract<Doing.Outcome, { _tag: "Later" }>) =>
-      outcome.why === "quota" || (ready.tries < mostTries && ready.places.some((place) => answered.has(place)))
+    const patient = (ready: Lot.Ready) => (postponed: Doing.Postponed) =>
+      postponed.why === "quota" || (ready.tries < mostTries && ready.places.some((place) => answered.has(place)))
     const doing = (ready: Lot.Ready) =>
       Effect.tap(Doing.run(ready.item, common, { patient: patient(ready) }), (outcome) =>
         Effect.sync(() => {

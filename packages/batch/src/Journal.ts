@@ -161,6 +161,8 @@ export interface Journal {
   readonly make: (seq: number, made: Made) => Effect.Effect<void, JournalError>
   /** An object was begun that does not exist any more. */
   readonly unmake: (seq: number, made: Made) => Effect.Effect<void, JournalError>
+  /** What was begun of a line, and may be there. */
+  readonly madeOf: (seq: number) => Effect.Effect<ReadonlyArray<Made>, JournalError>
   /** The line has come to its end; `bytes` as the source has them, `left`: whether something that was begun may be there. */
   readonly end: (
     seq: number,

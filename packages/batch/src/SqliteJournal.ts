@@ -14,7 +14,7 @@ import * as Stream from "effect/Stream"
 import { existsSync } from "node:fs"
 import { hostname } from "node:os"
 import { type Item, type Journal, JournalError, type Loaded, type LoadOptions, type Noted } from "./Journal.ts"
-import type { Given, Row } from "./internal/journalStore.ts"
+import type { Given, Row, Told } from "./internal/journalStore.ts"
 import * as Sizes from "./internal/sizes.ts"
 import * as Thread from "./internal/journalThread.ts"
 import * as Line from "./Line.ts"
@@ -80,14 +80,14 @@ const read = <E, R>(
     yield* Stream.runForEachArray(lines, (reads: ReadonlyArray<Read>) =>
       Effect.gen(function* () {
         const given: Array<Given> = []
+        const wrong: Array<Told> = []
         for (const one of reads) {
           if (one._tag === "Line") given.push(givenOf(one.number, one.line))
-          else {
-            sum.wrong++
-            onLine({ kind: "wrong", ...one })
-          }
+          else wrong.push({ kind: "wrong", number: one.number, field: one.field, message: one.message })
         }
-        const { told, ...counted } = yield* thread.call("load", given, replan)
+        sum.wrong += wrong.length
+        const { told: found, ...counted } = yield* thread.call("load", given, replan)
+        const told = wrong.length === 0 ? found : [...found, ...wrong].sort((a, b) => a.number - b.number)
         for (const key of ["fresh", "same", "changed", "wrong"] as const) sum[key] += counted[key]
         for (const one of told) onLine(one)
       })
@@ -124,6 +124,7 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
       begin: (seq, now) => thread.call("begin", seq, now),
       make: (seq, { object, place }) => thread.call("make", seq, place, object),
       unmake: (seq, { object, place }) => thread.call("unmake", seq, place, object),
+      madeOf: (seq) => Effect.map(thread.call("madeOf", seq), (made) => made as unknown as Item["made"]),
       end: (seq, { bytes, ending, left, receipt }) => thread.call("end", seq, ending, receipt, bytes, left),
       release: (seq, left) => thread.call("release", seq, left),
       strays: Effect.map(thread.call("strays"), (rows) => rows.map(itemOf)),

@@ -21,6 +21,7 @@ export interface Calls {
   readonly begin: JournalStore["begin"]
   readonly make: JournalStore["make"]
   readonly unmake: JournalStore["unmake"]
+  readonly madeOf: JournalStore["madeOf"]
   readonly end: JournalStore["end"]
   readonly release: JournalStore["release"]
   readonly strays: JournalStore["strays"]

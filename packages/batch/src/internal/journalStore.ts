@@ -175,9 +175,12 @@ export class JournalStore {
     }
   }
 
+  madeOf(seq: number) {
+    return this.#sql("SELECT place, object FROM made WHERE seq = ? ORDER BY place").all(seq)
+  }
+
   #withMade(rows: ReadonlyArray<Row>) {
-    const made = this.#sql("SELECT place, object FROM made WHERE seq = ? ORDER BY place")
-    return rows.map((row) => ({ ...row, made: made.all(row.seq) }))
+    return rows.map((row) => Object.assign(row, { made: this.madeOf(row.seq) }))
   }
 
   /** Lines to be done, none twice. */

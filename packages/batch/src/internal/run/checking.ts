@@ -1,6 +1,7 @@
 /**
  * What is wrong with the URIs of a manifest's lines, as far as it can be seen without asking anybody.
  */
+import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Read } from "../../Manifest.ts"
@@ -50,22 +51,26 @@ const checked = (text: string, end: keyof Parsers, known: Known): Effect.Effect<
     return parsed !== undefined && Result.isFailure(parsed) ? parsed.failure.message : undefined
   })
 
+const check = (read: Read, known: Known): Effect.Effect<Read> =>
+  Effect.gen(function* () {
+    if (read._tag === "Wrong") return read
+    const { also, source, to } = read.line
+    const fields: ReadonlyArray<readonly [field: string, text: string, end: keyof Parsers]> = [
+      ["source", source, "source"],
+      ...to.map((text, at) => [`to[${at}]`, text, "destination"] as const),
+      ...also.map((text, at) => [`also[${at}]`, text, "destination"] as const)
+    ]
+    for (const [field, text, end] of fields) {
+      const message = yield* checked(text, end, known)
+      if (message !== undefined) return { _tag: "Wrong", number: read.number, field, message }
+    }
+    return read
+  })
+
 /** A check of lines: those with a URI that cannot be meant are wrong, by the field's name. */
-export const make = (): ((read: Read) => Effect.Effect<Read>) => {
+export const make = (): ((
+  reads: Arr.NonEmptyReadonlyArray<Read>
+) => Effect.Effect<Arr.NonEmptyReadonlyArray<Read>>) => {
   const known: Known = new Map()
-  return (read) =>
-    Effect.gen(function* () {
-      if (read._tag === "Wrong") return read
-      const { also, source, to } = read.line
-      const fields: ReadonlyArray<readonly [field: string, text: string, end: keyof Parsers]> = [
-        ["source", source, "source"],
-        ...to.map((text, at) => [`to[${at}]`, text, "destination"] as const),
-        ...also.map((text, at) => [`also[${at}]`, text, "destination"] as const)
-      ]
-      for (const [field, text, end] of fields) {
-        const message = yield* checked(text, end, known)
-        if (message !== undefined) return { _tag: "Wrong", number: read.number, field, message }
-      }
-      return read
-    })
+  return (reads) => Effect.forEach(reads, (read) => check(read, known))
 }

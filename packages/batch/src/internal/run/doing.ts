@@ -37,19 +37,32 @@ export interface Common {
  */
 export type Outcome =
   | { readonly _tag: "Ended"; readonly standing: Tally.Standing; readonly receipt: Receipt.Receipt }
-  | { readonly _tag: "Later"; readonly why: "quota" | "away"; readonly uri: string; readonly message: string }
+  | (Postponed & {
+      /** With what is to be tidied up before it is tried again. */
+      readonly item: Item
+    })
+
+/** Why a line is left for later. */
+export interface Postponed {
+  readonly _tag: "Later"
+  readonly why: "quota" | "away"
+  readonly uri: string
+  readonly message: string
+}
 
 type Services = Transport | Host | BlockPool
 
 /** Reasons for which a service is away, or has too much to do, rather than against it. */
 const away: ReadonlySet<Reason> = new Set(["Unavailable", "ConnectionLost", "Stalled"])
 
-/** Whether all that failed may go well later, and nothing of it is there. */
-const later = ({ destinations }: Receipt.Receipt): Extract<Outcome, { _tag: "Later" }> | undefined => {
+/**
+ * Whether all that failed may go well later, and nothing stands. What is left there is known by name, and is tidied up
+ * before the line is tried again.
+ */
+const later = ({ destinations }: Receipt.Receipt): Postponed | undefined => {
   const failed = destinations.filter(({ error, required }) => required && error !== undefined)
-  const stands = destinations.some(({ error }) => error === undefined)
   const first = failed[0]
-  if (first === undefined || stands || !failed.every(({ error }) => error!.left === "none")) return undefined
+  if (first === undefined || destinations.some(({ error }) => error === undefined)) return undefined
   const { error, uri } = first
   const { message } = error!
   if (failed.every((end) => end.error!.reason === "QuotaExceeded")) return { _tag: "Later", why: "quota", uri, message }
@@ -76,7 +89,7 @@ const claimsOf = (item: Item, source: Source<Transport | Host>) =>
 export const run = (
   item: Item,
   common: Common,
-  options: { readonly patient: (outcome: Extract<Outcome, { _tag: "Later" }>) => boolean }
+  options: { readonly patient: (postponed: Postponed) => boolean }
 ): Effect.Effect<Outcome, never, Services> =>
   Effect.gen(function* () {
     const { books, emit, resolver, tally, transfer } = common
@@ -91,7 +104,8 @@ export const run = (
         const postponed = later(receipt)
         const left = receipt.destinations.some(({ error }) => error !== undefined && error.left !== "none")
         if (postponed !== undefined && options.patient(postponed)) {
-          outcome = postponed
+          const made = yield* Effect.orElseSucceed(books.journal.madeOf(seq), () => item.made)
+          outcome = { ...postponed, item: { ...item, made, begunAt: startedAt } }
           return
         }
         const standing = Tally.standingOf(receipt)
@@ -118,16 +132,17 @@ export const run = (
       Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         const texts = [...line.to, ...line.also]
-        const destinations = texts.map((uri, at): Receipt.Destination => ({
-          uri,
-          required: at < line.to.length,
+        const blank = {
           status: "failed",
           attempts: 0,
           bytesSent: 0,
           startedAt: new Date(startedAt).toISOString(),
-          elapsedMs: Math.max(0, now - startedAt),
-          ...ends[at]
-        }))
+          elapsedMs: Math.max(0, now - startedAt)
+        } as const
+        const destinations: Array<Receipt.Destination> = []
+        for (const [at, uri] of texts.entries()) {
+          destinations.push({ uri, required: at < line.to.length, ...blank, ...ends[at] })
+        }
         const receipt: Receipt.Receipt = { id: line.id, source: { uri: line.source, size, digests }, destinations }
         const at = new Date(now).toISOString()
         const start = {

@@ -79,6 +79,13 @@ export const make = (
     return at < 0 ? undefined : list.splice(at, 1)[0]
   }
 
+  /** A few lines are all in the window of the largest. */
+  const takeLast = (now: number, admits: (places: ReadonlyArray<string>) => boolean): Ready | undefined => {
+    const at = first.findLastIndex((ready) => ready.notBefore <= now && admits(ready.places))
+    const ready = at < 0 ? undefined : first.splice(at, 1)[0]
+    return ready === undefined ? undefined : { ...ready, small: true }
+  }
+
   return {
     next: ({ admits, now, running, smallRunning }) =>
       Effect.gen(function* () {
@@ -87,8 +94,8 @@ export const make = (
         yield* fill(first, "first")
         const wantsSmall = order === "largest" && smallRunning < Math.ceil(running / 4)
         if (wantsSmall) yield* fill(last, "last")
-        const [one, other] = wantsSmall ? [last, first] : [first, last]
-        return takeFrom(one, now, admits) ?? takeFrom(other, now, admits)
+        if (!wantsSmall) return takeFrom(first, now, admits) ?? takeFrom(last, now, admits)
+        return takeFrom(last, now, admits) ?? takeLast(now, admits)
       }),
     later: (ready) => void delayed.push(ready),
     isEmpty: () => exhausted && first.length + last.length + delayed.length === 0,

@@ -56,7 +56,7 @@ export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R
           yield* ended(outcome)
           if (outcome._tag === "Later") {
             const now = yield* Clock.currentTimeMillis
-            lot.later({ ...ready, tries: ready.tries + 1, notBefore: now + delayMs(ready) })
+            lot.later({ ...ready, item: outcome.item, tries: ready.tries + 1, notBefore: now + delayMs(ready) })
           } else if (outcome.standing === "failed") failures++
         }).pipe(
           Effect.ensuring(
