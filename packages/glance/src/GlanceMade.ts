@@ -10,6 +10,7 @@ import type { StoredObject } from "@headrace/core/Store"
 import type * as StoreError from "@headrace/core/StoreError"
 import { Transport } from "@headrace/core/Transport"
 import * as Fault from "@headrace/keystone/ServiceFault"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as GlanceAccess from "./GlanceAccess.ts"
 import type { ImageOptions } from "./GlanceStore.ts"
@@ -65,6 +66,31 @@ export const look = (
     })
   )
 
+/** Glance notices within 10 s that whoever sent the data is no more, and then the image is free again. */
+const savingMs = 15_000
+const lookEveryMs = 500
+
+/**
+ * As `look`, but an image that is `saving` is given 15 s to come to rest: its upload may just be ending, and an image that
+ * is deleted at that moment stays in Glance's list for ever, with the status `deleted`.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const atRest = (
+  place: GlanceAccess.Place,
+  named: { readonly id: string; readonly uri: string }
+): Effect.Effect<Made, StoreError.StoreError, Transport | Host> =>
+  Effect.gen(function* () {
+    const deadline = (yield* Clock.currentTimeMillis) + savingMs
+    while (true) {
+      const found = yield* look(place, named)
+      const moves = found._tag === "Unfinished" && found.status === "saving"
+      if (!moves || (yield* Clock.currentTimeMillis) >= deadline) return found
+      yield* Effect.sleep(lookEveryMs)
+    }
+  })
+
 /**
  * Deletes an image, protected or not. Succeeds also when there is none; fails with `Conflict` when it is in use.
  *
@@ -78,7 +104,7 @@ export const remove = (
   withApi(place, uri, id, (api) =>
     Effect.gen(function* () {
       const what = `image ${id} cannot be deleted`
-      const remove = api.call({ method: "DELETE", path: path(id), what, accept: [403, 404, 409] })
+      const remove = Preflight.remove(api, id, what)
       let reply = yield* remove
       if (reply.status === 403) {
         yield* api.call({

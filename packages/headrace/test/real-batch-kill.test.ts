@@ -34,7 +34,9 @@ describe.skipIf(env("KEYSTONE") === "")("kill -9 of a batch from a real Glance t
           readonly next?: string
         }
         for (const { name, os_hash_value, status } of page.images) {
-          if (name?.startsWith(prefix)) found.push({ name, status, sha512: os_hash_value ?? undefined })
+          // What is deleted while its last request is served stays in Glance's list, and nobody can do anything about it.
+          if (name?.startsWith(prefix) && status !== "deleted")
+            found.push({ name, status, sha512: os_hash_value ?? undefined })
         }
         path = page.next
       }
@@ -47,7 +49,8 @@ describe.skipIf(env("KEYSTONE") === "")("kill -9 of a batch from a real Glance t
         destination: (name) => `glance://prod/${name}?tag=moved&property.batch=yes`,
         things: there
       },
-      { lines, kills, mostMs: 1200 }
+      // Its database is SQLite: of too many writers at once some get a 500, and leave their image "saving".
+      { lines, kills, mostMs: 1200, args: ["--concurrency", "3", "--answer", "5s"] }
     )
     console.log(JSON.stringify(figures))
     expect(figures.killed).toBeGreaterThan(0)

@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Content } from "@headrace/core/Store"
 import * as DiskFormat from "../DiskFormat.ts"
-import type { Api } from "./api.ts"
+import type { Api, Reply } from "./api.ts"
 import * as Fault from "@headrace/keystone/ServiceFault"
 import * as Image from "./image.ts"
 import type { Wanted } from "./places.ts"
@@ -59,6 +59,21 @@ export const get = (api: Api, id: string, what: string): Effect.Effect<Image.Ima
     const record = Image.decode(reply.json)
     if (record === undefined) return yield* noRecord(what)
     return record
+  })
+
+/** Whether an image is no more; one that was deleted while its upload ended stays in Glance's list for ever. */
+export const isGone = (record: Image.ImageRecord | undefined): boolean =>
+  record === undefined || Image.inspection(record)._tag === "Absent"
+
+/** Deletes an image: 403 where it is protected, 409 where it is in use, 404 where there is none (any more). */
+export const remove = (api: Api, id: string, what: string): Effect.Effect<Reply, Fault.Fault> =>
+  Effect.gen(function* () {
+    const path = `/v2/images/${encodeURIComponent(id)}`
+    const reply = yield* api.call({ method: "DELETE", path, what, accept: [400, 403, 404, 409] })
+    if (reply.status !== 400) return reply
+    // What is deleted already cannot be deleted again.
+    if (isGone(yield* get(api, id, what))) return { ...reply, status: 404 }
+    return yield* Fault.make("Rejected", `${what}: ${reply.words}`, { status: 400 })
   })
 
 const checkGiven = (api: Api, id: string): Effect.Effect<Image.ImageRecord, Fault.Fault> =>

@@ -170,7 +170,10 @@ export const make = (
     !given && state.made === "no"
       ? Effect.succeed("none")
       : Effect.matchEffect(inspected, {
-          onSuccess: (record) => Effect.succeed(record === undefined ? "none" : `${record.status} image ${record.id}`),
+          onSuccess: (record) =>
+            Effect.succeed(
+              record === undefined || Preflight.isGone(record) ? "none" : `${record.status} image ${record.id}`
+            ),
           onFailure: () => Effect.map(location, (where) => `unknown ${where}`)
         })
   )
@@ -180,11 +183,13 @@ export const make = (
     Effect.gen(function* () {
       const what = `image ${id} cannot be deleted`
       for (let look = 1; ; look++) {
-        const reply = yield* api.call({ method: "DELETE", path: path(id), what, accept: [403, 404, 409] })
+        const reply = yield* Preflight.remove(api, id, what)
         if (reply.status === 403) {
           // Protected a moment ago, by `seal`.
           yield* patch(id, [{ op: "replace", path: "/protected", value: false }], what)
-          return (yield* api.call({ method: "DELETE", path: path(id), what, accept: [404] })).status !== 409
+          const again = yield* Preflight.remove(api, id, what)
+          if (again.status === 403) return yield* Fault.make("Forbidden", `${what}: ${again.words}`, { status: 403 })
+          return again.status !== 409
         }
         if (reply.status === 409) return false
         // An image whose creation was cut may come into being after it was looked for.

@@ -63,6 +63,7 @@ export const killAgainAndAgain = async (
     const command = (during?: (child: { kill: (signal: NodeJS.Signals) => boolean }) => void) =>
       run(folder, ["run", "m.ndjson", "--receipts", "r.ndjson", "--progress", "none", ...(options.args ?? [])], {
         env: { ...bed.variables, XDG_STATE_HOME: join(folder, "state") },
+        patienceMs: 180_000,
         ...(during === undefined ? undefined : { during })
       })
 

@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly stdin?: Uint8Array | "open" | number
   /** A file's descriptor instead of a pipe. */
   readonly stdout?: number
+  /** Milliseconds after which it is killed (40 s). */
+  readonly patienceMs?: number
   /** Told when the process runs. */
   readonly during?: (child: ChildProcessWithoutNullStreams) => void
 }
@@ -83,7 +85,7 @@ export const program = (
       env: { PATH: process.env["PATH"] ?? "", HOME: cwd, ...options?.env },
       stdio: [typeof options?.stdin === "number" ? options.stdin : "pipe", options?.stdout ?? "pipe", "pipe"]
     }) as ChildProcessWithoutNullStreams
-    const timer = setTimeout(() => child.kill("SIGKILL"), 40_000)
+    const timer = setTimeout(() => child.kill("SIGKILL"), options?.patienceMs ?? 40_000)
     let stdout = ""
     let stderr = ""
     if (options?.stdout === undefined) child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text))

@@ -67,7 +67,7 @@ export const settle = <R>(
       if (image === undefined) continue
       const GlanceMade = yield* Effect.promise(() => import("@headrace/glance/GlanceMade"))
       const named = { id: made.object, uri: image.uri }
-      const found = yield* GlanceMade.look(image, named)
+      const found = yield* GlanceMade.atRest(image, named)
       if (found._tag === "Complete" && isOnly(item, image)) {
         const known = yield* claims
         const by = known === undefined ? undefined : GlanceMade.proof(found.object, known)
@@ -142,7 +142,7 @@ export const lookAgain = (
       Effect.gen(function* () {
         const GlanceMade = yield* Effect.promise(() => import("@headrace/glance/GlanceMade"))
         const named = { id: made.object, uri: image.uri }
-        if ((yield* GlanceMade.look(image, named))._tag !== "Absent") yield* GlanceMade.remove(image, named)
+        if ((yield* GlanceMade.atRest(image, named))._tag !== "Absent") yield* GlanceMade.remove(image, named)
         yield* books.note(books.journal.unmake(seq, made))
       }),
     { concurrency: 4, discard: true }
