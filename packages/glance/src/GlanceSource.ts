@@ -17,6 +17,7 @@ import * as GlanceUri from "./GlanceUri.ts"
 import * as Api from "./internal/api.ts"
 import * as Download from "./internal/download.ts"
 import * as Fault from "@headrace/keystone/ServiceFault"
+import * as Find from "./internal/find.ts"
 import * as Image from "./internal/image.ts"
 import * as Preflight from "./internal/preflight.ts"
 
@@ -45,35 +46,6 @@ const uriOf = (options: GlanceAccess.Place & SourceOptions): string => {
   return GlanceUri.isId(wanted.name) ? `glance://${cloud}?name=${name}` : `glance://${cloud}/${name}`
 }
 
-const list = (api: Api.Api, name: string, hidden: boolean) =>
-  Effect.gen(function* () {
-    const reply = yield* api.call({
-      method: "GET",
-      path: `/v2/images?name=${encodeURIComponent(name)}&limit=100${hidden ? "&os_hidden=true" : ""}`,
-      what: "the images cannot be listed"
-    })
-    const images = Image.decodeList(reply.json)
-    if (images === undefined) {
-      return yield* Fault.make("Rejected", "the list of images is not one; is this the image service's endpoint?")
-    }
-    return images.filter((image) => image.name === name)
-  })
-
-const find = (api: Api.Api, name: string): Effect.Effect<string, Fault.Fault> =>
-  Effect.gen(function* () {
-    let images = yield* list(api, name, false)
-    if (images.length === 0) images = yield* list(api, name, true)
-    const readable = images.filter(({ status }) => status === "active")
-    const [first, second] = readable.length > 0 ? readable : images
-    if (first === undefined) return yield* Fault.make("NotFound", `there is no image "${name}"`)
-    if (second !== undefined) {
-      const ids = (readable.length > 0 ? readable : images).map(({ id }) => id)
-      const shown = ids.length > 5 ? `${ids.slice(0, 5).join(", ")} and ${ids.length - 5} more` : ids.join(", ")
-      return yield* Fault.make("Conflict", `${ids.length} images are called "${name}": give the id, one of ${shown}`)
-    }
-    return first.id
-  })
-
 const look = (api: Api.Api, id: string): Effect.Effect<Image.ImageRecord, Fault.Fault> =>
   Effect.gen(function* () {
     const record = yield* Preflight.get(api, id, `image ${id} cannot be looked at`)
@@ -86,14 +58,6 @@ const look = (api: Api.Api, id: string): Effect.Effect<Image.ImageRecord, Fault.
     }
     return record
   })
-
-/** The digests under the names that the service gives them. */
-const digestsOf = (record: Image.ImageRecord): Readonly<Record<string, string>> => ({
-  ...(record.checksum === undefined ? undefined : { md5: record.checksum.toLowerCase() }),
-  ...(record.hashAlgorithm === undefined || record.hashValue === undefined
-    ? undefined
-    : { [record.hashAlgorithm.toLowerCase()]: record.hashValue.toLowerCase() })
-})
 
 /**
  * An image of a cloud as a source.
@@ -118,7 +82,7 @@ export const image = (options: GlanceAccess.Place & SourceOptions): Source<Trans
     const transport = yield* Transport
     const access = yield* Effect.mapError(GlanceAccess.of(options), Fault.fromKeystone)
     const api = Api.make(access, transport)
-    id ??= yield* find(api, "name" in wanted ? wanted.name : "")
+    id ??= yield* Find.byName(api, "name" in wanted ? wanted.name : "")
     last = yield* look(api, id)
     return { api, record: last }
   })
@@ -151,7 +115,7 @@ export const image = (options: GlanceAccess.Place & SourceOptions): Source<Trans
           ...(found.name === undefined ? undefined : { name: found.name }),
           ...(found.diskFormat === undefined ? undefined : { diskFormat: found.diskFormat }),
           ...(found.containerFormat === undefined ? undefined : { containerFormat: found.containerFormat }),
-          digests: digestsOf(found)
+          digests: Image.namedDigests(found)
         })
       )
     )

@@ -6,6 +6,7 @@
  */
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
+import { attributeNames } from "./internal/attributeNames.ts"
 
 /**
  * A URI that is wrong.
@@ -80,15 +81,6 @@ type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 export const isId = (word: string): boolean => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(word)
 
 const visibilities: ReadonlyArray<string> = ["public", "private", "shared", "community"]
-
-/** Attributes that have a parameter of their own or are the service's: as properties they would be refused, or worse. */
-const attributes = new Set(
-  (
-    "id name status visibility protected checksum size virtual_size created_at updated_at deleted deleted_at " +
-    "disk_format container_format min_disk min_ram tags owner file self schema locations direct_url stores " +
-    "os_hidden os_hash_algo os_hash_value is_public"
-  ).split(" ")
-)
 
 const known = {
   destination:
@@ -228,7 +220,7 @@ const destination = (parts: Parts): Destination => {
         if (!key.startsWith("property.")) return unknown(key, "destination")
         const name = key.slice("property.".length)
         if (name === "" || name.length > 255) bad("a property's name has 1 to 255 characters: property.KEY=VALUE")
-        if (attributes.has(name)) bad(`"${name}" is an attribute of every image, not a property`)
+        if (attributeNames.has(name)) bad(`"${name}" is an attribute of every image, not a property`)
         if (name.startsWith("os_glance")) bad(`properties that begin with os_glance are the service's own`)
         properties[name] = value
       }

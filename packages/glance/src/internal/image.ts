@@ -85,6 +85,14 @@ export const digests = (record: ImageRecord): Digests => {
   return out
 }
 
+/** The digests under the names that the service gives them, which need not be algorithms that we know. */
+export const namedDigests = (record: ImageRecord): Readonly<Record<string, string>> => ({
+  ...(record.checksum === undefined ? undefined : { md5: record.checksum.toLowerCase() }),
+  ...(record.hashAlgorithm === undefined || record.hashValue === undefined
+    ? undefined
+    : { [record.hashAlgorithm.toLowerCase()]: record.hashValue.toLowerCase() })
+})
+
 export const stored = (record: ImageRecord): StoredObject => ({
   id: record.id,
   ...(record.stores === undefined ? undefined : { store: record.stores }),
