@@ -44,6 +44,10 @@ export const formats = (
 /** JSON pointer (RFC 6901 §3). */
 const escape = (key: string): string => key.replaceAll("~", "~0").replaceAll("/", "~1")
 
+/** An image that we made is neither hidden nor protected, and needs no request to stay so. */
+const unlessAsMade = (value: boolean | undefined, given: boolean): boolean | undefined =>
+  given || value === true ? value : undefined
+
 /** What is set when the data is proven: of an image that we made, what would have been in the way before. */
 export const final = (options: Wanted, given: boolean): ReadonlyArray<Operation> => [
   ...(given
@@ -60,7 +64,7 @@ export const final = (options: Wanted, given: boolean): ReadonlyArray<Operation>
         }))
       ]
     : []),
-  ...replace("os_hidden", options.hidden),
+  ...replace("os_hidden", unlessAsMade(options.hidden, given)),
   // Last: what is protected can still be changed, but whoever reads the list sees the order of things.
-  ...replace("protected", options.protected)
+  ...replace("protected", unlessAsMade(options.protected, given))
 ]
