@@ -20,6 +20,8 @@ export interface GlanceOptions {
   readonly singleStore?: boolean
   /** More configuration, read last, e.g. `"[DEFAULT]\nimage_size_cap = 10485760"`. */
   readonly conf?: string
+  /** What images must and may have besides, as `schema-image.json`: `{ properties, required }`. */
+  readonly imageSchema?: object
   /** No file may grow larger, in MiB: a store that is full, 413 in the middle of the body. */
   readonly tinyMb?: number
   /** uWSGI's HTTP router in front of the workers, with kept connections, as in the usual development set-up. */
@@ -198,6 +200,9 @@ export const startGlance = async (options: GlanceOptions = {}): Promise<Glance> 
       }
       await copyFile(join(databases, "glance.sqlite"), join(directory, "glance.sqlite"))
       await writeFile(join(directory, "glance-api-paste.ini"), pipelines)
+      if (options.imageSchema !== undefined) {
+        await writeFile(join(directory, "schema-image.json"), JSON.stringify(options.imageSchema))
+      }
       await writeFile(join(directory, "glance-api.conf"), configuration(directory, `http://127.0.0.1:${port}`, options))
       return {
         command: uwsgi(venv, "glance.wsgi.api:application", {

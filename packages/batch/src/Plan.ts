@@ -214,8 +214,10 @@ const entriesOf = (
           notes.push(`${end.target.uri} has the name already with other content: image ${ids.join(", ")}${more}`)
         }
       }
-      if (there === undefined || end.required) continue
-      const keys = Judge.missing(there, Mapping.image(image, rules))
+      if (there === undefined) continue
+      const mapped = Mapping.image(image, rules)
+      notes.push(...Judge.fixed(there, mapped))
+      const keys = end.required ? [] : Judge.missing(there, mapped)
       if (keys.length > 0) notes.push(Judge.lacks(there, keys))
     }
     const made = yield* Compose.compose(catalogue, cloud, image, rules, left)

@@ -292,7 +292,7 @@ describe("a plan", () => {
   it.live("has no line for an image that the destination would not take", () =>
     Effect.gen(function* () {
       const old = yield* cloud()
-      yield* old.image({ name: "with", team: "t" }, "1")
+      yield* old.image({ name: "with", team: "t", protected: true }, "1")
       yield* old.image({ name: "without" }, "2")
       yield* old.image({ name: "big", team: "t", huge: "x".repeat(70_000) }, "3")
       const strict = yield* Effect.acquireRelease(
@@ -324,6 +324,9 @@ describe("a plan", () => {
         plan.lines.map(({ id }) => id),
         ["with"]
       )
+      assert.deepStrictEqual(plan.notes, [
+        `with: glance://${fresh.name} wants properties, and may refuse to make it protected when its data is proven`
+      ])
       assert.deepStrictEqual(plan.skipped.sort(), [
         'big: refused: property "huge" has 70000 bytes, more than 65535',
         `without: required: glance://${fresh.name} wants the property team, which this image lacks: ` +
@@ -333,8 +336,8 @@ describe("a plan", () => {
       // Where images become files, their properties do not matter; on best effort it is a note.
       assert.strictEqual((yield* run("folder/")).lines.length, 3)
       assert.match(
-        (yield* run("folder/", [`glance://${fresh.name}`])).notes[0]!,
-        /^without: .* wants the property team/
+        (yield* run("folder/", [`glance://${fresh.name}`])).notes.join("\n"),
+        /^without: .* wants the property team/m
       )
     })
   )

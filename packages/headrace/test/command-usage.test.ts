@@ -209,7 +209,11 @@ describe("what is wrong before any destination is asked", () => {
     ],
     ["verifying a stdin again", ["upload", "-", ...to, "--verify", "source"], /^headrace: -: .*read again/],
     ["a command to come", ["run", "MANIFEST", "--journal", "j"], /^headrace: run: this command is not supported yet$/],
-    ["another", ["plan", "--from", "a"], /^headrace: plan: this command is not supported yet$/],
+    [
+      "a plan of no cloud",
+      ["plan", "--from", "a", "--to", "b/"],
+      /^headrace: a: a plan is made of the images of a cloud/
+    ],
     ["sum of no algorithm", ["sum", "disk.raw", "--digest", "x"], /^headrace: --digest: "x" is not an algorithm/],
     ["stores of no cloud", ["stores", "glance://nocloud"], /^headrace: glance:\/\/nocloud: .*nocloud/],
     ["stores of no scheme", ["stores", "ftp://h/x"], /^headrace: ftp:\/\/h\/x: unknown scheme "ftp"/],

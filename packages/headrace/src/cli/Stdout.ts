@@ -41,8 +41,11 @@ export const make = (options: { readonly json: boolean; readonly onGone: () => v
 
     const drained = Effect.callback<void>((resume) => {
       if (closed !== undefined) return resume(Effect.void)
-      // Of a file's error we hear after its write has ended.
-      const done = () => setImmediate(() => resume(Effect.void))
+      const done = () => {
+        stdout.off("error", done)
+        // Of a file's error we hear after its write has ended.
+        setImmediate(() => resume(Effect.void))
+      }
       stdout.once("error", done)
       stdout.write("", done)
       return Effect.sync(() => stdout.off("error", done))

@@ -45,6 +45,18 @@ export const lacks = (cloud: Cloud, keys: ReadonlyArray<string>): string =>
   `${cloud.target.uri} wants ${keys.length === 1 ? "the property" : "the properties"} ${keys.join(", ")}, ` +
   `which this image lacks: give ${keys.length === 1 ? "it" : "them"} by set in --map, or as property.KEY in the destination`
 
+/** What cannot be set: release 33 takes no change of an image where it wants properties, as each lacks the others. */
+export const fixed = ({ target, wants }: Cloud, mapped: Mapping.Mapped): ReadonlyArray<string> => {
+  if (wants.length === 0) return []
+  const set = [
+    ...((target.glance?.protected ?? mapped.protected) ? ["protected"] : []),
+    ...((target.glance?.hidden ?? mapped.hidden) ? ["hidden"] : [])
+  ]
+  return set.length === 0
+    ? []
+    : [`${target.uri} wants properties, and may refuse to make it ${set.join(" and ")} when its data is proven`]
+}
+
 const shownName = (name: string | undefined): string => (name === undefined || name === "" ? "" : ` "${name}"`)
 
 /** What is judged as soon as an image is listed: whether it is planned, and what it refers to. */
