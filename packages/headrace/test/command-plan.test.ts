@@ -98,11 +98,10 @@ describe("a plan", () => {
 
   it("takes filters, rules, one image, and further destinations", async () => {
     await writeFile(join(bench.folder, "map.json"), '{"rename":{"old_*":"new_*"},"drop":["hw_*"],"set":{"site":"b"}}')
+    const also = ["--also", "backup/", "--also", "s3://b/p/"]
+    const filters = ["--filter", "visibility=private", "--filter", "size>1000"]
     const [filtered, single] = await Promise.all([
-      bench.run([
-        ...["plan", "--from", "glance://emb", "--to", "glance://new", "--also", "backup/", "--also", "s3://b/p/"],
-        ...["--filter", "visibility=private", "--filter", "size>1000", "--map", "map.json"]
-      ]),
+      bench.run(["plan", "--from", "glance://emb", "--to", "glance://new", ...also, ...filters, "--map", "map.json"]),
       bench.run(["plan", "--from", "glance://emb/small", "--to", "out/"])
     ])
     expect(filtered.code, filtered.stderr).toBe(0)

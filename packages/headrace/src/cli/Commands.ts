@@ -244,7 +244,13 @@ export const root = (choose: (invocation: Invocation) => void) => {
     Command.withDescription(
       paragraphs(
         "Write a manifest of what would move, one transfer a line, to be read, edited, split and run. What is left out is " +
-          "there as a comment with the reason. Sizes, requests and an estimate of time are told on standard error."
+          "there as a comment with the reason. Sizes, requests and an estimate of time are told on standard error.",
+        "A destination is glance://CLOUD with parameters for all images, or a place for files: s3://BUCKET/PREFIX/, " +
+          "swift://CLOUD/CONTAINER/PREFIX/, FOLDER/. All images are listed before the first line is written.",
+        'Rules of --map are one JSON object, {"rename":{"old_*":"new_*"},"drop":["hw_*"],"set":{"key":"value"}}: dropped ' +
+          "first, then renamed, then set.",
+        "Exit codes: 0 written; 1 wrong usage or configuration, or a cloud to move from that cannot be asked; 2 an image " +
+          "that the destination would not take as it is, or a destination that cannot be asked; 130, 143 and 129 interrupted."
       )
     )
   )

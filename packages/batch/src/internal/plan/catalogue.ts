@@ -107,7 +107,8 @@ export const open: Effect.Effect<Catalogue, CatalogueError, Scope.Scope> = Effec
     kept(() => new DatabaseSync("")),
     (database) => Effect.sync(() => database.close())
   )
-  yield* kept(() => database.exec(tables))
+  // One transaction for all, which nobody needs to see the end of: to begin one for each row would take longer than the row.
+  yield* kept(() => database.exec(`${tables}; BEGIN`))
   return make(database)
 })
 
