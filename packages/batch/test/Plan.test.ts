@@ -378,7 +378,10 @@ describe("a plan that cannot be made", () => {
     [{ from, to: ["glance://c?visibility=secret"] }, 'visibility is "secret"; allowed: '],
     [{ from, to: ["folder"] }, "folder: images become files there: end it in a slash, as in folder/"],
     [{ from, to: ["s3://b/prefix"] }, "images become files there: end it in a slash, as in s3://b/prefix/"],
-    [{ from, to: ["s3://b?x=1"] }, 'unknown parameter "x"'],
+    [{ from, to: ["s3://b?x=hunter2"] }, 's3://b: unknown parameter "x"'],
+    [{ from, to: ["swift://c/d?x=hunter2"] }, 'swift://c/d: unknown parameter "x"'],
+    [{ from, to: ["glance://c?x=hunter2"] }, 'glance://c?x=…: unknown parameter "x"'],
+    [{ from, to: ["s3://user:hunter2@b/"] }, "s3://b/: a bucket is named without keys"],
     [{ from, to: ["swift://c"] }, "the container is missing"],
     [{ from, to: ["http://x/y/"] }, "a plan goes to glance://CLOUD, s3://BUCKET/PREFIX/"],
     [{ from, to: ["-"] }, "standard output cannot be a destination"],
@@ -388,6 +391,7 @@ describe("a plan that cannot be made", () => {
       const error = yield* Effect.flip(Stream.runDrain(Plan.entries(options)))
       if (error._tag !== "EndError") return yield* Effect.die(error)
       assert.include(`${error.uri}: ${error.message}`, said)
+      assert.notInclude(`${error.uri}: ${error.message}`, "hunter2")
     }).pipe(Effect.provide(machine()))
   )
 })

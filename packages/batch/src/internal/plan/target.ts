@@ -106,7 +106,8 @@ const folder = (
         uriOf: ({ image, uniqueFile }) => uriOf(Names.fileName(image, uniqueFile)),
         wrong
       })
-    : invalid(text, why)
+    : // A parameter that nobody knows here may be a password.
+      invalid(text.split("?", 1)[0]!, why)
 }
 
 const wrongUri = (uri: string): string | undefined => {
@@ -143,7 +144,7 @@ export const parse = (text: string): Effect.Effect<Target, EndError> =>
         return yield* folder(text, ...split(text, 1), { wrong: (uri) => messageOf(S3Uri.destinationFrom(uri)) })
       case "Swift": {
         const container = messageOf(SwiftUri.containerFrom(text))
-        if (container !== undefined) return yield* invalid(text, container)
+        if (container !== undefined) return yield* invalid(text.split("?", 1)[0]!, container)
         return yield* folder(text, ...split(text, 2), { wrong: (uri) => messageOf(SwiftUri.destinationFrom(uri)) })
       }
       case "File":
