@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto"
 import { writeFile } from "node:fs/promises"
-import { createServer, type Server } from "node:http"
+import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import * as EmbeddedGlance from "@headrace/testkit/EmbeddedGlance"
@@ -135,26 +135,42 @@ describe("a plan", () => {
     expect(done.stderr).toMatch(/^headrace: plan: nothing would move, of 3 images$/m)
   })
 
-  it("ends when whoever reads it has gone, or a signal comes", async () => {
-    const server = await endless()
-    await writeFile(
-      join(bench.folder, "clouds.yaml"),
-      `clouds:\n${cloud("emb", bench.glance.url)}${cloud("new", fresh.url)}${cloud("away", "http://127.0.0.1:9")}${cloud("many", server.url)}`
-    )
-    try {
-      const signalled = await bench.run(["plan", "--from", "glance://many", "--to", "out/"], {
+  describe("that is cut off", () => {
+    const clouds = (listed: string) => folder([cloud("emb", bench.glance.url), cloud("many", listed)].join(""))
+
+    it("by a signal while images are listed is none at all", async () => {
+      const server = await lister(Number.POSITIVE_INFINITY)
+      const ended = await run(await clouds(server.url), ["plan", "--from", "glance://many", "--to", "out/"], {
         during: (child) => setTimeout(() => child.kill("SIGINT"), 1500)
-      })
-      expect(signalled).toMatchObject({ code: 130, stdout: "" })
-      expect(signalled.stderr).toBe("headrace: glance://many: interrupted (SIGINT): the plan is not complete\n")
-    } finally {
-      server.close()
-    }
-    const gone = await bench.run(["plan", "--from", "glance://emb", "--to", "out/"], {
-      during: (child) => child.stdout.destroy()
+      }).finally(server.close)
+      expect(ended).toMatchObject({ code: 130, stdout: "" })
+      expect(ended.stderr).toBe("headrace: glance://many: interrupted (SIGINT): the plan is not complete\n")
     })
-    expect(gone.code).toBe(141)
-    expect(gone.stderr).not.toContain("would move")
+
+    it("by a signal while it is written says so in its last line", async () => {
+      const server = await lister(2000)
+      const ended = await run(await clouds(server.url), ["plan", "--from", "glance://many", "--to", "out/"], {
+        during: (child) => {
+          // A pager that is paused, and goes on when the signal was sent.
+          child.stdout.once("data", () => {
+            child.stdout.pause()
+            setTimeout(() => child.kill("SIGINT"), 1500)
+            setTimeout(() => child.stdout.resume(), 1700)
+          })
+        }
+      }).finally(server.close)
+      expect(ended.code, ended.stderr).toBe(130)
+      expect(ended.stdout.trimEnd().split("\n").at(-1)).toBe("# the plan is not complete: it was ended here")
+      expect(linesOf(ended).length).toBeLessThan(2000)
+    })
+
+    it("by a reader who has gone ends at once", async () => {
+      const ended = await run(await clouds("http://127.0.0.1:9"), ["plan", "--from", "glance://emb", "--to", "out/"], {
+        during: (child) => child.stdout.destroy()
+      })
+      expect(ended.code).toBe(141)
+      expect(ended.stderr).not.toContain("would move")
+    })
   })
 
   const wrong: ReadonlyArray<readonly [what: string, args: ReadonlyArray<string>, line: RegExp]> = [
@@ -222,12 +238,15 @@ describe("a plan", () => {
   })
 })
 
-/** A list without an end, which no image service has. */
-const endless = (): Promise<{ readonly url: string; readonly close: () => void }> =>
+/** A service that does nothing but list so many images, without an end if that is wanted. */
+const lister = (total: number): Promise<{ readonly url: string; readonly close: () => void }> =>
   new Promise((resolve) => {
-    const server: Server = createServer((_, response) => {
-      const images = Array.from({ length: 100 }, () => ({ id: randomUUID(), name: "x", status: "active", size: 1 }))
-      response.end(JSON.stringify({ images, next: "/v2/images?marker=x" }))
+    let left = total
+    const server = createServer((request, response) => {
+      const count = request.url?.includes("os_hidden=true") === true ? 0 : Math.min(left, 100)
+      left -= count
+      const images = Array.from({ length: count }, () => ({ id: randomUUID(), name: "x", status: "active", size: 1 }))
+      response.end(JSON.stringify({ images, ...(left > 0 && count > 0 ? { next: "/v2/images?marker=x" } : {}) }))
     })
     server.listen(0, "127.0.0.1", () =>
       resolve({
