@@ -137,10 +137,8 @@ const targets = (options: Options) =>
     return ends
   })
 
-const atDestination = <A, R>(effect: Effect.Effect<A, SourceError, R>) =>
-  Effect.mapError(effect, ({ message, reason, retryable, status, uri }) =>
-    StoreError.make(reason._tag, { uri, message, retryable, ...(status === undefined ? undefined : { status }) })
-  )
+const atDestination = ({ message, reason, retryable, status, uri }: SourceError): StoreError.StoreError =>
+  StoreError.make(reason._tag, { uri, message, retryable, ...(status === undefined ? undefined : { status }) })
 
 type Disk = Catalogue.CatalogueError
 
@@ -152,19 +150,17 @@ const asked = (catalogue: Catalogue.Catalogue, ends: ReadonlyArray<Compose.End>,
         const cloud = { cloud: end.target.glance!.cloud }
         const wants = yield* GlanceImages.requiredProperties(cloud)
         if (existing) {
-          const all = GlanceImages.list(cloud, { status: ["active"] })
-          yield* Stream.runForEach(all, (image) =>
-            Effect.mapError(catalogue.addThere(end.place, image), (error): SourceError | Disk => error)
-          ).pipe(Effect.catchTag("SourceError", (error) => atDestination(Effect.fail(error))))
+          const all = Stream.mapError(GlanceImages.list(cloud, { status: ["active"] }), atDestination)
+          yield* Stream.runForEach(all, (image) => catalogue.addThere(end.place, image))
         }
         return { ...end, wants } satisfies Judge.Cloud
       })
   )
 
 /**
- * About how many requests an image takes: two at its cloud (its record, its data), three at each cloud that it goes to
- * (it is made, filled and looked at) and one more where it is protected or hidden last; of another store one for
- * each 8 MiB begun, and two.
+ * About how many requests an image takes: four at its cloud (its record before, at and after the reading, and its data),
+ * three at each cloud that it goes to (it is made, filled and looked at) and one more where it is made protected or
+ * hidden; of another store one for each 8 MiB begun, and two.
  *
  * @since 0.1.0
  * @category getters
@@ -180,7 +176,7 @@ export const requestsOf = ({ also, size = 0, to }: Line.Line): number => {
         ? parts
         : 0
   )
-  return at.reduce((sum, count) => sum + count, 2)
+  return at.reduce((sum, count) => sum + count, 4)
 }
 
 /** The entries of one image, in the order of a manifest. */

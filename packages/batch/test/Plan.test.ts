@@ -113,7 +113,7 @@ describe("a plan", () => {
         notes: 0,
         listed: 6,
         filtered: 1,
-        requests: 11
+        requests: 15
       })
       assert.deepStrictEqual(
         fresh.glance.requests.filter(({ method }) => method !== "GET"),

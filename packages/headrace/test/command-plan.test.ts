@@ -87,7 +87,7 @@ describe("a plan", () => {
     expect(ended.stderr.split("\n")).toEqual([
       expect.stringMatching(/^headrace: plan: 2 images would move, .* KiB: 1 qcow2 \(.*\), 1 raw \(1\.00 KiB\)$/),
       "headrace: plan: left out: 1 not active",
-      expect.stringMatching(/^headrace: plan: about 10 requests: /),
+      expect.stringMatching(/^headrace: plan: about 14 requests: /),
       expect.stringMatching(/^headrace: plan: about \d\.\ds for .* KiB at 1\.00 KiB\/s$/),
       ""
     ])
@@ -124,6 +124,8 @@ describe("a plan", () => {
     const upload = await bench.run(["upload", line!.source, "--to", line!.to[0]!, "--expect", `sha512:${sha512}`])
     expect(upload.code, upload.stderr).toBe(0)
     // As the estimate counts them, besides what is asked of a cloud once.
+    const atOld = bench.glance.requests.slice(before[0])
+    expect(atOld.map(({ path }) => path.endsWith("/file"))).toEqual([false, false, true, false])
     const atNew = fresh.requests.slice(before[1]).filter(({ path }) => /^\/v2\/images(?:\/|$)/.test(path))
     expect(atNew.map(({ method }) => method)).toEqual(["POST", "PUT", "GET"])
     const done = await plan()

@@ -62,7 +62,7 @@ export const lines = (totals: PlanTotals, rate: number | undefined): ReadonlyArr
     ...(totals.images === 0
       ? []
       : [
-          `about ${Text.count(requests)} requests: for each image 2 at its cloud and 3 at each cloud it goes to (4 where it ` +
+          `about ${Text.count(requests)} requests: for each image 4 at its cloud and 3 at each cloud it goes to (4 where it ` +
             "is protected or hidden); at other stores 2, and 1 for each 8 MiB",
           estimate
         ])
