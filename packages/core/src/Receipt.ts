@@ -26,6 +26,8 @@ export interface Failure {
   readonly message: string
   readonly retryable: boolean
   readonly status?: number
+  /** The source, or its service, is at fault, not the destination; absent else. */
+  readonly ofSource?: true
   /** What exists at the destination now: `none`, `queued image ID`, …, or `unknown URI`. */
   readonly left: string
 }

@@ -65,6 +65,8 @@ export interface Retry extends Common {
   readonly reason: Reason
   readonly message: string
   readonly status?: number
+  /** The source, or its service, is at fault, not the destination; absent else. */
+  readonly ofSource?: true
   readonly waitMs: number
 }
 

@@ -451,6 +451,7 @@ describe("the source's own errors", () => {
       const error = failure(yield* run(script, { source: source({ info: unreachable.info }) }))
       assert.strictEqual(error.reason._tag, "Unavailable")
       assert.strictEqual(unreachable.looks.count, 1)
+      assert.isTrue(error.receipt.destinations[0]!.error!.ofSource)
       const never = failing(9, 503)
       assert.strictEqual(failure(yield* run(script, { source: source({ info: never.info }), retries: 1 })).status, 503)
       assert.strictEqual(never.looks.count, 2)
@@ -548,7 +549,9 @@ describe("the source's own errors", () => {
       let opened = 0
       const flaky = source({})
       const script = Script.make({})
+      const blamed: Array<boolean | undefined> = []
       const exit = yield* run(script, {
+        onEvent: (event) => Effect.sync(() => void (event.type === "retry" && blamed.push(event.ofSource))),
         source: {
           ...flaky,
           open: (offset) =>
@@ -564,6 +567,7 @@ describe("the source's own errors", () => {
       })
       ok(exit)
       assert.strictEqual(opened, 2)
+      assert.deepStrictEqual(blamed, [true])
     })
   )
 

@@ -75,6 +75,8 @@ export interface Failure {
   readonly message: string
   readonly retryable: boolean
   readonly status?: number
+  /** The source, or its service, is at fault, not the destination; absent else. */
+  readonly ofSource?: true
   /** What exists at the destination now: `none`, `queued image ID`, …, or `unknown URI`. */
   readonly left: string
 }
@@ -189,6 +191,8 @@ export interface Retry extends Common {
   readonly reason: Reason
   readonly message: string
   readonly status?: number
+  /** The source, or its service, is at fault, not the destination; absent else. */
+  readonly ofSource?: true
   readonly waitMs: number
 }
 

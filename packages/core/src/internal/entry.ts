@@ -30,6 +30,7 @@ export const retry = (
   reason: problem.reason,
   message: problem.message,
   ...(problem.status === undefined ? undefined : { status: problem.status }),
+  ...(problem.ofSource ? { ofSource: true as const } : undefined),
   waitMs
 })
 
@@ -71,6 +72,7 @@ export const destination = (input: {
             message: verdict.problem.message,
             retryable: verdict.problem.retryable,
             ...(verdict.problem.status === undefined ? undefined : { status: verdict.problem.status }),
+            ...(verdict.problem.ofSource ? { ofSource: true as const } : undefined),
             left: verdict.left
           }
         })
