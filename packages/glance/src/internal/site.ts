@@ -229,7 +229,8 @@ const make = (api: Api, known: Known): Site => {
       known.usage.get(
         Effect.gen(function* () {
           const told = yield* versions
-          if (told?.has("v2.13") !== true) return {}
+          // 2.13 is told only where there are several stores; the limits are everywhere since then.
+          if (told?.has("v2.13") !== true && !(fresh && told?.has("v2.15") === true)) return {}
           const reply = yield* api.call({
             method: "GET",
             path: "/v2/info/usage",
