@@ -177,8 +177,10 @@ export class Controller {
   }
 
   setCap(name: string, most: number): void {
-    this.place(name).cap = most
-    this.#changed()
+    const place = this.place(name)
+    const raised = most > place.cap
+    place.cap = most
+    if (raised) this.#changed()
   }
 
   /** Takes over the time that has passed. */
