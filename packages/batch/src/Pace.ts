@@ -14,9 +14,10 @@
  *    one more at a time, each time after twice as long (8 min). Nothing begins before `Retry-After` is over.
  * 5. A rate that falls to half twice in a row (each transfer takes twice as long) takes the limit to half.
  * 6. Three failures in a row that are the service's: it is away, and nothing begins there but a single transfer after 1,
- *    2, 4, … 30 s. The first sign that it works ends that.
+ *    2, 4, … 15 s. The first sign that it works ends that.
  *
- * What is `most` for all is shared evenly between places; what one does not ask for the others have.
+ * What is `most` for all, and the limit of a place, are shared evenly between transfers of different places; what some do
+ * not ask for the others have.
  *
  * @since 0.1.0
  */

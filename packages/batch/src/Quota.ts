@@ -64,6 +64,9 @@ const uploading = "image_count_uploading"
 /** Looks that are remembered: a minute of them, as a rule. */
 const looks = 6
 
+/** So often a service that had limits is not believed to have none any more. */
+const mostSilent = 2
+
 const isLimited = (usage: GlanceUsage.Usage): boolean => Object.values(usage).some(({ limit }) => limit >= 0)
 
 const over = (name: string, { limit, usage }: GlanceUsage.Limit, unit: string) => ({
@@ -113,6 +116,8 @@ export const keep = (options: {
     let usage: GlanceUsage.Usage = {}
     let readAt = -Infinity
     let told = false
+    /** How often it has told none in a row. */
+    let silent = 0
     const others: Array<number> = []
 
     /** Transfers of ours there. Some have not begun to upload yet, or do not any more. */
@@ -126,8 +131,9 @@ export const keep = (options: {
           readAt = yield* now
           const before = ours()
           const found = yield* Effect.result(Effect.provideContext(GlanceUsage.read(at), context))
-          // One that had limits and tells none has not lost them: it is the question that failed.
-          told = found._tag === "Success" && (isLimited(found.success) || !isLimited(usage))
+          // Where one that had limits tells none, it is the question that failed, unless it stays at that.
+          silent = found._tag === "Success" && Object.keys(found.success).length === 0 ? silent + 1 : 0
+          told = found._tag === "Success" && (silent === 0 || silent > mostSilent || !isLimited(usage))
           if (found._tag === "Failure" || !told) return false
           usage = found.success
           yield* apply(Math.min(before, ours()))

@@ -228,6 +228,18 @@ describe("two places", () => {
     })
   )
 
+  it.effect.each([4096, 64 * MiB])("with the same source do not hinder each other, with items of %d bytes", (size) =>
+    Effect.gen(function* () {
+      const [fast, slow] = [peak(32, 0.5), peak(3, 0.5, MiB * 2)]
+      const pace = yield* auto()
+      const a = yield* run(pace, service(fast, { size: () => size, source: "glance://old" }))
+      const b = yield* run(pace, service(slow, { place: "glance://b", size: () => 4096, source: "glance://old" }))
+      yield* TestClock.adjust("400 seconds")
+      near(a, fast(32), 120, 400, "fast")
+      near(b, slow(3), 120, 400, "slow")
+    })
+  )
+
   it.effect("share a bound evenly, and what one does not want the other has", () =>
     Effect.gen(function* () {
       const pace = yield* Pace.make({ concurrency: 8, onWait: () => Effect.void })
@@ -277,7 +289,7 @@ describe("a place that goes away", () => {
       )
       assert.strictEqual(waits.length, 2, "the other place knows nothing of it")
       assert.isAtMost(ofA[0]!.at, 101_500)
-      // The last wait was at most twice as long as the place was away by then.
+      // The longest wait is 15 s, and a quarter.
       assert.isAtMost(ofA[1]!.at, 150_000)
       assert.isAtMost(state.failed, 30)
       near(state, rate(16), 160, 300, "after")

@@ -12,6 +12,8 @@ export const MiB = 1024 * 1024
 export interface Service {
   /** The place's name, `glance://a`. */
   readonly place: string
+  /** Where the items come from, where that is a place as well. */
+  readonly source?: string
   /** Units a second that `running` transfers get together. A unit is a byte; each transfer has 1 MiB of them besides. */
   readonly rate: (running: number, atMs: number) => number
   /** How many it takes at once; it answers 429 to the others, and `Retry-After`. */
@@ -78,6 +80,8 @@ export const run = (pace: Pace.Pace, service: Service, retries = 5) => {
   const state: Simulated = { service, running: 0, done: 0, ended: 0, refused: 0, failed: 0, limits: [], bySecond: [] }
   const { place } = service
   const uri = `${place}/x`
+  const source = service.source === undefined ? "file:///x" : `${service.source}/x`
+  const places = service.source === undefined ? [place] : [service.source, place]
   const running = new Set<Running>()
   let next = 0
   /** What transfers that ended left of their share, for those that follow them. */
@@ -85,8 +89,8 @@ export const run = (pace: Pace.Pace, service: Service, retries = 5) => {
 
   const begin = (now: number) => {
     const size = service.size(next++)
-    const ticket = pace.begin([place], { size })
-    ticket.event({ ...common, type: "start", source: { uri: "file:///x", size }, destinations: [] })
+    const ticket = pace.begin(places, { size })
+    ticket.event({ ...common, type: "start", source: { uri: source, size }, destinations: [] })
     running.add({ ticket, size, left: size + MiB, attempt: 0, told: now, waitsUntil: now, taken: false })
   }
 
@@ -166,7 +170,7 @@ export const run = (pace: Pace.Pace, service: Service, retries = 5) => {
 
   const schedule = Effect.gen(function* () {
     while (true) {
-      while (pace.admits([place])) begin(yield* Clock.currentTimeMillis)
+      while (pace.admits(places)) begin(yield* Clock.currentTimeMillis)
       yield* pace.changed
     }
   })

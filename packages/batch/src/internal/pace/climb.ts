@@ -98,10 +98,10 @@ export class Climb {
     this.#long = long
     // The last step down is not in effect yet.
     if (running > aim + Math.max(0.5, aim * 0.15)) return
-    if (running < aim * 0.75) {
-      // It is another place, or the want of work, that keeps it low: a limit that does not bind does no harm, and
-      // must not keep the other place from its own trial.
-      if (this.#trial?.direction === "up") this.#move(aim, undefined)
+    if (running < aim * 0.9) {
+      // It is another place, or the want of work, that keeps it low: a limit that hardly binds does no harm, and must
+      // not keep the other place from its own trial.
+      if (this.#trial?.direction === "up") this.#move(aim <= 1.5 * running + 1 ? aim : this.#limit, undefined)
       return
     }
     if (!this.#searches) this.#recover(now)

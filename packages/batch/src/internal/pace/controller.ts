@@ -25,7 +25,7 @@ export interface Surroundings {
 /** A service that asks for less patience than this is not worth telling of. */
 const longHoldMs = 5000
 const firstTryMs = 1000
-const lastTryMs = 30_000
+const lastTryMs = 15_000
 
 export class Controller {
   readonly places = new Map<string, Place>()
@@ -43,7 +43,7 @@ export class Controller {
   constructor(bound: number, auto: boolean, { now, random }: Surroundings) {
     this.#bound = bound
     this.#auto = auto
-    this.#shares = new Shares(bound)
+    this.#shares = new Shares()
     this.now = now
     this.#random = random
   }
@@ -64,19 +64,30 @@ export class Controller {
   admits(names: ReadonlyArray<string>): boolean {
     this.#seen = this.#version
     const now = this.now()
-    for (const name of names) {
-      const place = this.place(name)
-      place.wasOpen = place.open(now)
-      if (!place.wasOpen) return false
+    const lane = laneOf(names)
+    const places = names.map((name) => this.place(name))
+    for (const place of places) place.wasOpen = place.open(now)
+    if (places.some((place) => place.held(now))) return false
+    const bounds = [
+      ...places.map(({ limit, shares }) => ({ limit, shares })),
+      { limit: this.#bound, shares: this.#shares }
+    ]
+    const rooms = bounds.map(({ limit, shares }) => shares.room(lane, limit, now))
+    if (rooms.every((room) => room === "yes")) return true
+    // Whoever has its share of one bound would not use what others leave it of the next.
+    if (!rooms.includes("own")) {
+      for (const [index, { shares }] of bounds.entries()) if (rooms[index] === "others") shares.turnAway(lane, now)
     }
-    return this.#shares.admits(laneOf(names), now)
+    return false
   }
 
   begin(names: ReadonlyArray<string>): ReadonlyArray<Stake> {
     const now = this.now()
-    this.#shares.begin(laneOf(names))
+    const lane = laneOf(names)
+    this.#shares.begin(lane)
     return [...new Set(names)].map((name) => {
       const place = this.place(name)
+      place.shares.begin(lane)
       const stake = { place, counted: 0, moved: 0, sinceFailure: 0, trouble: undefined, waitsUntil: 0 }
       place.add(stake, now)
       return stake
@@ -85,9 +96,11 @@ export class Controller {
 
   end(names: ReadonlyArray<string>, stakes: ReadonlyArray<Stake>, outcome: "good" | "failed" | "requeued"): void {
     const now = this.now()
-    this.#shares.end(laneOf(names))
+    const lane = laneOf(names)
+    this.#shares.end(lane)
     for (const stake of stakes) {
       const { place, trouble } = stake
+      place.shares.end(lane)
       place.remove(stake, outcome === "good", now)
       if (outcome === "good") this.succeeded(stake)
       for (const pause of place.pauses.values()) {

@@ -3,6 +3,7 @@
  */
 import type { Climb } from "./climb.ts"
 import { Gauge } from "./gauge.ts"
+import { Shares } from "./shares.ts"
 import type { Trouble } from "./trouble.ts"
 
 export type Why = "quota" | "busy" | "away"
@@ -52,6 +53,8 @@ export class Place {
   readonly climb: Climb
   readonly stakes = new Set<Stake>()
   readonly pauses = new Map<Why, Pause>()
+  /** Those who share its limit. */
+  readonly shares = new Shares()
   /** What others have set as its bound. */
   cap = Infinity
   /** Nothing begins there before. */
@@ -77,11 +80,17 @@ export class Place {
     return Math.min(this.climb.limit, this.cap)
   }
 
+  /** Whether one more may begin, as far as its own bound goes. */
   open(now: number): boolean {
-    if (now < this.holdUntil || this.stakes.size >= this.limit) return false
+    return this.stakes.size < this.limit && !this.held(now)
+  }
+
+  /** Whether nothing may begin now, however few run. */
+  held(now: number): boolean {
+    if (now < this.holdUntil) return true
     for (const pause of this.pauses.values())
-      if (pause.probed || now < pause.until || pause.through !== undefined) return false
-    return true
+      if (pause.probed || now < pause.until || pause.through !== undefined) return true
+    return false
   }
 
   add(stake: Stake, now: number): void {

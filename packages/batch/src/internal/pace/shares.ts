@@ -1,6 +1,6 @@
 /**
- * How transfers to different places share a bound that holds for all: evenly between lanes, a lane being all transfers
- * of the same places. What a lane does not ask for the others may have.
+ * How transfers share a bound, that of a place or that of all: evenly between lanes, a lane being all transfers of the
+ * same places. What a lane does not ask for the others may have.
  */
 
 /** A lane that was turned away longer ago wants nothing any more. */
@@ -12,13 +12,8 @@ interface Lane {
 }
 
 export class Shares {
-  readonly #bound: number
   readonly #lanes = new Map<string, Lane>()
   #running = 0
-
-  constructor(bound: number) {
-    this.#bound = bound
-  }
 
   #lane(name: string): Lane {
     let lane = this.#lanes.get(name)
@@ -29,29 +24,32 @@ export class Shares {
     return lane
   }
 
-  /** Whether there is room for one more, which is remembered as wanted where there is not. */
-  admits(name: string, now: number): boolean {
-    if (this.#bound === Infinity) return true
+  /**
+   * Whether there is room for one more below `bound`, or who has it: the lane itself, with its share of all, or the
+   * `others`.
+   */
+  room(name: string, bound: number, now: number): "yes" | "own" | "others" {
+    if (bound === Infinity) return "yes"
     const lane = this.#lane(name)
-    const admitted = this.#running < this.#bound && this.#hasShare(lane, now)
-    if (!admitted) lane.turnedAwayAt = now
-    return admitted
+    const waiting: Array<Lane> = []
+    let live = 1
+    for (const [other, it] of this.#lanes) {
+      if (it === lane) continue
+      const waits = now - it.turnedAwayAt < waitsMs
+      if (waits) waiting.push(it)
+      if (waits || it.running > 0) live++
+      else this.#lanes.delete(other)
+    }
+    const share = Math.max(1, Math.floor(bound / live))
+    const free = bound - this.#running
+    if (lane.running < share) return free > 0 ? "yes" : "others"
+    const claimed = waiting.reduce((sum, { running }) => sum + Math.max(0, share - running), 0)
+    return free > claimed ? "yes" : "own"
   }
 
-  #hasShare(lane: Lane, now: number): boolean {
-    let live = 1
-    let others: Array<Lane> = []
-    for (const [name, other] of this.#lanes) {
-      if (other === lane) continue
-      const waits = now - other.turnedAwayAt < waitsMs
-      if (waits) others.push(other)
-      if (waits || other.running > 0) live++
-      else this.#lanes.delete(name)
-    }
-    const share = Math.max(1, Math.floor(this.#bound / live))
-    if (lane.running < share) return true
-    const claimed = others.reduce((sum, { running }) => sum + Math.max(0, share - running), 0)
-    return this.#bound - this.#running > claimed
+  /** Remembers that the lane wants more than it has. */
+  turnAway(name: string, now: number): void {
+    this.#lane(name).turnedAwayAt = now
   }
 
   begin(name: string): void {
@@ -62,8 +60,7 @@ export class Shares {
   }
 
   end(name: string): void {
-    const lane = this.#lanes.get(name)!
-    lane.running--
+    this.#lane(name).running--
     this.#running--
   }
 }
