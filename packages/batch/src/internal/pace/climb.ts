@@ -24,6 +24,13 @@ const asGood = 0.97
 /** And plainly better with this much. */
 const better = 1.05
 
+/**
+ * A limit is measured when so much of it runs. Twice as many are told from half as many also where a scheduler leaves gaps
+ * between short transfers.
+ */
+const filled = 0.9
+const nearlyFilled = 0.75
+
 /** Measurements between two trials, once the last ones brought nothing. */
 const longestRest = 8
 
@@ -98,7 +105,7 @@ export class Climb {
     this.#long = long
     // The last step down is not in effect yet.
     if (running > aim + Math.max(0.5, aim * 0.15)) return
-    if (running < aim * 0.9) {
+    if (running < aim * (this.settled ? filled : nearlyFilled)) {
       // It is another place, or the want of work, that keeps it low: a limit that hardly binds does no harm, and must
       // not keep the other place from its own trial.
       if (this.#trial?.direction === "up") this.#move(aim <= 1.5 * running + 1 ? aim : this.#limit, undefined)

@@ -97,10 +97,10 @@ export class Controller {
   end(names: ReadonlyArray<string>, stakes: ReadonlyArray<Stake>, outcome: "good" | "failed" | "requeued"): void {
     const now = this.now()
     const lane = laneOf(names)
-    this.#shares.end(lane)
+    this.#shares.end(lane, now)
     for (const stake of stakes) {
       const { place, trouble } = stake
-      place.shares.end(lane)
+      place.shares.end(lane, now)
       place.remove(stake, outcome === "good", now)
       if (outcome === "good") this.succeeded(stake)
       for (const pause of place.pauses.values()) {

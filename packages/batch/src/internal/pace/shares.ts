@@ -3,12 +3,13 @@
  * same places. What a lane does not ask for the others may have.
  */
 
-/** A lane that was turned away longer ago wants nothing any more. */
-const waitsMs = 5000
+/** For so long the next free room is kept for a lane that was turned away, and for one of whose transfers one has ended. */
+const turnedAwayMs = 5000
+const endedMs = 1000
 
 interface Lane {
   running: number
-  turnedAwayAt: number
+  wantsUntil: number
 }
 
 export class Shares {
@@ -18,7 +19,7 @@ export class Shares {
   #lane(name: string): Lane {
     let lane = this.#lanes.get(name)
     if (lane === undefined) {
-      lane = { running: 0, turnedAwayAt: -Infinity }
+      lane = { running: 0, wantsUntil: -Infinity }
       this.#lanes.set(name, lane)
     }
     return lane
@@ -31,36 +32,37 @@ export class Shares {
   room(name: string, bound: number, now: number): "yes" | "own" | "others" {
     if (bound === Infinity) return "yes"
     const lane = this.#lane(name)
-    const waiting: Array<Lane> = []
+    const wanting: Array<Lane> = []
     let live = 1
     for (const [other, it] of this.#lanes) {
       if (it === lane) continue
-      const waits = now - it.turnedAwayAt < waitsMs
-      if (waits) waiting.push(it)
-      if (waits || it.running > 0) live++
+      const wants = now < it.wantsUntil
+      if (wants) wanting.push(it)
+      if (wants || it.running > 0) live++
       else this.#lanes.delete(other)
     }
     const share = Math.max(1, Math.floor(bound / live))
     const free = bound - this.#running
     if (lane.running < share) return free > 0 ? "yes" : "others"
-    const claimed = waiting.reduce((sum, { running }) => sum + Math.max(0, share - running), 0)
-    return free > claimed ? "yes" : "own"
+    return free > wanting.filter(({ running }) => running < share).length ? "yes" : "own"
   }
 
   /** Remembers that the lane wants more than it has. */
   turnAway(name: string, now: number): void {
-    this.#lane(name).turnedAwayAt = now
+    this.#lane(name).wantsUntil = now + turnedAwayMs
   }
 
   begin(name: string): void {
     const lane = this.#lane(name)
     lane.running++
-    lane.turnedAwayAt = -Infinity
+    lane.wantsUntil = -Infinity
     this.#running++
   }
 
-  end(name: string): void {
-    this.#lane(name).running--
+  end(name: string, now: number): void {
+    const lane = this.#lane(name)
+    lane.running--
+    lane.wantsUntil = Math.max(lane.wantsUntil, now + endedMs)
     this.#running--
   }
 }
