@@ -9,7 +9,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { BlockPool } from "@headrace/core/BlockPool"
+import { BlockPool } from "@headrace/core/BlockPool"
 import type { Host } from "@headrace/core/Host"
 import type * as Receipt from "@headrace/core/Receipt"
 import type { Source } from "@headrace/core/Source"
@@ -26,14 +26,18 @@ import * as Checking from "./internal/run/checking.ts"
 import * as Doing from "./internal/run/doing.ts"
 import * as Earlier from "./internal/run/earlier.ts"
 import * as RunEnds from "./internal/run/ends.ts"
-import * as Fixed from "./internal/run/fixed.ts"
+import * as Existing from "./internal/run/existing.ts"
 import * as Lot from "./internal/run/lot.ts"
+import * as Metadata from "./internal/run/metadata.ts"
+import * as Quotas from "./internal/run/quotas.ts"
 import * as Schedule from "./internal/run/schedule.ts"
 import * as Tally from "./internal/run/tally.ts"
 import * as Trying from "./internal/run/trying.ts"
 import type { Journal, JournalError, Loaded } from "./Journal.ts"
 import type { Line } from "./Line.ts"
+import * as Mapping from "./Mapping.ts"
 import type { ManifestError, Read } from "./Manifest.ts"
+import * as Pace from "./Pace.ts"
 import * as ReceiptsFile from "./ReceiptsFile.ts"
 import * as SqliteJournal from "./SqliteJournal.ts"
 
@@ -76,6 +80,10 @@ export interface Options {
   readonly skipInvalid?: boolean | undefined
   /** Takes over lines that were changed since an earlier run (false). */
   readonly replan?: boolean | undefined
+  /** Rules for what images take over of the images that are their sources. */
+  readonly map?: Mapping.Rules | undefined
+  /** Leaves out what the destination has already: under the same name, or the same content under any. Proven, both. */
+  readonly skipExisting?: "name" | "hash" | undefined
   /** A file that the receipts are written to as well. */
   readonly receipts?: string | undefined
   /** Looks at every precondition and tells what would be done, in `plan` events; makes nothing (false). */
@@ -113,12 +121,13 @@ export interface ToldLine {
  *
  * - `Manifest`: lines are wrong, or were changed; nothing was begun.
  * - `Unknown`: there is no line with an id that was asked for.
+ * - `Disk`: the list of what a destination has already cannot be kept on disk.
  *
  * @since 0.1.0
  * @category errors
  */
 export class BatchError extends Data.TaggedError("BatchError")<{
-  readonly reason: "Manifest" | "Unknown"
+  readonly reason: "Manifest" | "Unknown" | "Disk"
   readonly message: string
   readonly loaded?: Loaded
 }> {}
@@ -142,6 +151,15 @@ export interface Result {
 
 type Services = Transport | Host | BlockPool
 
+/** Transfers at once, beyond which one thread gets no faster. */
+const mostAtOnce = 64
+
+/** Blocks of memory that a transfer keeps moving with. */
+const blocksEach = 2
+
+/** What keeps a batch from its end. */
+type Failures = BatchError | JournalError | ReceiptsFile.ReceiptsFileError
+
 /** A misspelt host is away as well: only a service that has answered in this run is waited for. */
 const mostTries = 8
 
@@ -157,10 +175,7 @@ const settledMs = 2000
  * @since 0.1.0
  * @category running
  */
-export const run = (
-  manifest: Given,
-  options: Options
-): Effect.Effect<Result, BatchError | JournalError | ManifestError | ReceiptsFile.ReceiptsFileError, Services> =>
+export const run = (manifest: Given, options: Options): Effect.Effect<Result, Failures | ManifestError, Services> =>
   Effect.scoped(
     Effect.gen(function* () {
       const journal = yield* SqliteJournal.open(yield* journalPath(options))
@@ -204,6 +219,11 @@ const load = (
     return yield* new BatchError({ reason: "Manifest", message, loaded })
   })
 
+const existing = ({ skipExisting }: Options) =>
+  skipExisting === undefined
+    ? Effect.succeed(Existing.none)
+    : Effect.mapError(Existing.make(skipExisting), ({ message }) => new BatchError({ reason: "Disk", message }))
+
 const chosen = (journal: Journal, only: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const items = []
@@ -221,7 +241,7 @@ const go = (
   journal: Journal,
   loaded: Loaded,
   options: Options
-): Effect.Effect<Result, BatchError | JournalError | ReceiptsFile.ReceiptsFileError, Services | Scope.Scope> =>
+): Effect.Effect<Result, Failures, Services | Scope.Scope> =>
   Effect.gen(function* () {
     const id = randomUUID()
     const onEvent = options.onEvent ?? (() => Effect.void)
@@ -253,12 +273,18 @@ const go = (
     const tally = Tally.make()
     const missing: Array<Earlier.Missing> = [...(yield* Earlier.strays(yield* journal.strays))]
     const answered = new Set<string>()
-    const gate = yield* Fixed.make(
-      options.concurrency === "auto" || options.concurrency === undefined ? 8 : options.concurrency
-    )
+    const pool = yield* BlockPool
+    const pace = yield* Pace.make({
+      concurrency: options.concurrency ?? "auto",
+      most: Math.max(1, Math.min(mostAtOnce, Math.floor(pool.stats().capacity / blocksEach))),
+      onWait: (wait) => Effect.flatMap(stamp, (stamped) => onEvent({ type: "wait", ...stamped, ...wait }))
+    })
+    const quotas = yield* Quotas.make(pace)
     const common: Doing.Common = {
       books,
       resolver: options.resolve ?? RunEnds.resolver(options.surroundings ?? {}),
+      metadata: Metadata.make(journal, options.map ?? Mapping.none),
+      existing: yield* existing(options),
       transfer: options.transfer ?? {},
       tally,
       emit: (event) =>
@@ -267,23 +293,27 @@ const go = (
           : onEvent(event),
       missing: (found) => void missing.push(...found)
     }
-    const patient = (ready: Lot.Ready) => (postponed: Doing.Postponed) =>
-      postponed.why === "quota" || (ready.tries < mostTries && ready.places.some((place) => answered.has(place)))
-    const doing = (ready: Lot.Ready) =>
-      Effect.tap(Doing.run(ready.item, common, { patient: patient(ready) }), (outcome) =>
-        Effect.sync(() => {
-          if (outcome._tag !== "Ended") return
+    const patient = (ready: Lot.Ready) => (postponed: Doing.Postponed, size: number | null) => {
+      if (postponed.why === "quota") return quotas.full(postponed.uri, size ?? undefined, postponed.message)
+      return Effect.succeed(ready.tries < mostTries && ready.places.some((place) => answered.has(place)))
+    }
+    const doing = (ready: Lot.Ready, { event }: Pace.Ticket) =>
+      Effect.gen(function* () {
+        yield* quotas.watch(ready.item.line)
+        const outcome = yield* Doing.run(ready.item, common, { patient: patient(ready), onEvent: event })
+        if (outcome._tag === "Ended") {
           for (const place of placesThatAnswered(outcome.receipt, ready)) answered.add(place)
-        })
-      )
+        }
+        return outcome
+      })
     const trying = ({ item }: Lot.Ready) =>
-      Effect.map(
-        Trying.run(item, { resolver: common.resolver, transfer: common.transfer, tally, emit: onEvent }),
-        (well): Schedule.Ended => ({ _tag: "Ended", standing: well ? "verified" : "failed" })
-      )
+      Effect.map(Trying.run(item, { ...common, emit: onEvent }), (well): Schedule.Ended => ({
+        _tag: "Ended",
+        standing: well ? "verified" : "failed"
+      }))
     const scheduled = Schedule.run({
       lot: Lot.make(journal, options.order ?? "largest", only),
-      gate,
+      pace,
       delayMs,
       maxFailures: options.maxFailures ?? Infinity,
       deadline: options.deadlineMs === undefined ? Infinity : startedAt + options.deadlineMs,

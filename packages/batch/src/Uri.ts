@@ -141,25 +141,3 @@ export const parseDestination = (text: string): DestinationUri => {
   }
   return parse(text, "destination")
 }
-
-/**
- * The service that an end is at, as far as it is one: `glance://CLOUD`, `s3://BUCKET`, `swift://CLOUD`, the origin of a URL;
- * `file` for all files and `-` for standard input. What is slow or full is so for all that goes there.
- *
- * @since 0.1.0
- * @category conversions
- */
-export const placeOf = (text: string): string => {
-  const scheme = schemeOf(text)
-  switch (scheme) {
-    case undefined:
-      return text === "-" ? "-" : "file"
-    case "file":
-      return "file"
-    case "http":
-    case "https":
-      return URL.canParse(text) ? new URL(text).origin : shown(text)
-    default:
-      return shown(text).split(/[?#]/, 1)[0]!.split("/", 3).join("/")
-  }
-}

@@ -18,12 +18,16 @@ import type { Item } from "../../Journal.ts"
 import type { Books } from "./books.ts"
 import * as Earlier from "./earlier.ts"
 import * as RunEnds from "./ends.ts"
+import type * as Existing from "./existing.ts"
+import type * as Metadata from "./metadata.ts"
 import * as Tally from "./tally.ts"
 
 /** What all lines of a run have in common. */
 export interface Common {
   readonly books: Books
   readonly resolver: RunEnds.Resolver
+  readonly metadata: Metadata.Metadata
+  readonly existing: Existing.Existing
   /** Of the transfers. */
   readonly transfer: Omit<Transfer.Options, "source" | "to" | "also" | "id" | "onEvent" | "expect" | "cancel">
   readonly tally: Tally.Tally
@@ -45,7 +49,7 @@ export type Outcome =
 /** Why a line is left for later. */
 export interface Postponed {
   readonly _tag: "Later"
-  readonly why: "quota" | "away"
+  readonly why: "quota" | "away" | "order"
   readonly uri: string
   readonly message: string
 }
@@ -89,11 +93,16 @@ const claimsOf = (item: Item, source: Source<Transport | Host>) =>
 export const run = (
   item: Item,
   common: Common,
-  options: { readonly patient: (postponed: Postponed) => boolean }
+  options: {
+    readonly patient: (postponed: Postponed, size: number | null) => Effect.Effect<boolean, never, Transport | Host>
+    /** Told of every event of the transfer, before anybody else. */
+    readonly onEvent: (event: TransferEvent) => void
+  }
 ): Effect.Effect<Outcome, never, Services> =>
   Effect.gen(function* () {
     const { books, emit, resolver, tally, transfer } = common
     const { line, seq } = item
+    const context = yield* Effect.context<Transport | Host>()
     const startedAt = yield* Clock.currentTimeMillis
     if (!(yield* books.note(books.journal.begin(seq, startedAt)))) return yield* Effect.never
     let outcome: Outcome | undefined
@@ -103,7 +112,7 @@ export const run = (
       Effect.gen(function* () {
         const postponed = later(receipt)
         const left = receipt.destinations.some(({ error }) => error !== undefined && error.left !== "none")
-        if (postponed !== undefined && options.patient(postponed)) {
+        if (postponed !== undefined && (yield* options.patient(postponed, receipt.source.size ?? line.size ?? null))) {
           const made = yield* Effect.orElseSucceed(books.journal.madeOf(seq), () => item.made)
           outcome = { ...postponed, item: { ...item, made, begunAt: startedAt } }
           return
@@ -169,17 +178,26 @@ export const run = (
 
     const body = Effect.gen(function* () {
       const note: RunEnds.Note = (place, object) => books.note(books.journal.make(seq, { place, object }))
-      const resolved = yield* Effect.result(RunEnds.open(item, resolver, note))
+      const resolved = yield* Effect.result(RunEnds.open(item, resolver, common.metadata, note))
       if (Result.isFailure(resolved)) {
-        const { message, reason, uri } = resolved.failure
-        return yield* failAll({ reason, message: `${uri}: ${message}`, retryable: false, left: "none" })
+        const { failure } = resolved
+        if (failure._tag === "Waits") {
+          outcome = { _tag: "Later", why: "order", uri: line.source, message: failure.message, item }
+          return
+        }
+        // Of the journal the run itself says that it is lost.
+        if (failure._tag === "JournalError") return yield* books.note(Effect.fail(failure))
+        const { message, reason } = failure
+        return failure._tag === "EndError"
+          ? yield* failAll({ reason, message: `${failure.uri}: ${message}`, retryable: false, left: "none" })
+          : yield* failAll({ reason, message, retryable: failure.retryable, left: "none" })
       }
-      const { also, had, source, to } = resolved.success
+      const { also, images, source, to } = resolved.success
       if (item.begunAt !== undefined) yield* Earlier.tidy(item.begunAt, [...to, ...also])
       if (item.made.length > 0) {
         const claims = Effect.map(Effect.option(claimsOf(item, source)), Option.getOrUndefined)
         const settled = yield* Effect.result(
-          Earlier.settle(item, books, claims, (image) => RunEnds.imageOf(image, line, had))
+          Earlier.settle(item, books, claims, (place) => images.find((one) => one.place === place)?.image)
         )
         if (Result.isFailure(settled)) {
           const { message, retryable, status } = settled.failure
@@ -210,8 +228,23 @@ export const run = (
           return yield* concludeWith(object.size ?? null, digests, [stored])
         }
       }
+      const there = item.made.length > 0 ? undefined : yield* common.existing.find(line, resolved.success)
+      if (there !== undefined) {
+        const digests = Object.assign({}, ...there.map(({ digests }) => digests)) as Digests
+        return yield* concludeWith(
+          there[0]?.size ?? null,
+          digests,
+          there.map(({ algorithm, digests, id, name, size }) => ({
+            status: "verified",
+            object: { id, size: size ?? null, digests: digests as Digests },
+            proof: { level: "transfer", compared: [algorithm], computedBy: "the services" },
+            notes: [`it was there already, as image ${id}${name === "" ? "" : ` "${name}"`}`]
+          }))
+        )
+      }
       const held: Array<TransferEvent> = []
       const onEvent = (event: TransferEvent): Effect.Effect<void> => {
+        options.onEvent(event)
         // Told when it is known whether it is the end.
         if (event.type === "verdict" && event.error !== undefined) {
           held.push(event)
@@ -219,7 +252,10 @@ export const run = (
         }
         if (event.type !== "receipt") return emit(event)
         const { at: _at, type: _type, ...receipt } = event
-        return conclude(receipt, Effect.andThen(Effect.forEach(held, emit), emit(event)))
+        return Effect.provideContext(
+          conclude(receipt, Effect.andThen(Effect.forEach(held, emit), emit(event))),
+          context
+        )
       }
       yield* Effect.ignore(Transfer.run({ ...transfer, source, to, also, id: line.id, expect: line.expect, onEvent }))
     })

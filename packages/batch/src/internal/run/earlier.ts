@@ -56,7 +56,7 @@ export const settle = <R>(
   books: Books,
   claims: Effect.Effect<Claims | undefined, never, R>,
   /** As the image is to be when it is complete. */
-  wanted: (image: GlanceUri.Destination) => GlanceUri.Destination
+  wanted: (place: number) => GlanceUri.Destination | undefined
 ): Effect.Effect<Found, StoreError, Transport | Host | R> =>
   Effect.gen(function* () {
     const missing: Array<Missing> = []
@@ -72,7 +72,7 @@ export const settle = <R>(
         const known = yield* claims
         const by = known === undefined ? undefined : GlanceMade.proof(found.object, known)
         if (by !== undefined) {
-          yield* GlanceMade.finish(wanted(image), named)
+          yield* GlanceMade.finish(wanted(made.place) ?? image, named)
           return { complete: { object: found.object, by, image }, missing }
         }
       }

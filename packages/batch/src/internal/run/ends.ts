@@ -1,17 +1,21 @@
 /**
  * The source and the destinations of a line, as the run writes them: new images have ids that the journal knows, and what
- * the line says of their properties.
+ * the line and the source say of their properties.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { Host } from "@headrace/core/Host"
 import type { Source } from "@headrace/core/Source"
 import * as StoreError from "@headrace/core/StoreError"
 import type { Transport } from "@headrace/core/Transport"
+import type { Description } from "@headrace/glance/GlanceImages"
 import type * as GlanceUri from "@headrace/glance/GlanceUri"
 import { randomUUID } from "node:crypto"
 import * as Ends from "../../Ends.ts"
-import type { Item } from "../../Journal.ts"
+import type { Item, JournalError } from "../../Journal.ts"
 import type { Line } from "../../Line.ts"
+import * as Uri from "../../Uri.ts"
+import * as Metadata from "./metadata.ts"
 
 /** How what users write becomes sources and stores; a program may have its own. */
 export interface Resolver {
@@ -24,37 +28,6 @@ export const resolver = (surroundings: Ends.Surroundings): Resolver => ({
   destinations: (line, newImage) => Ends.destinations(line.to, line.also, surroundings, line.source, newImage)
 })
 
-/** What the line says goes before what the source has, and after what the URI says. */
-const propertiesOf = (
-  line: Line,
-  had: Readonly<Record<string, string>>,
-  said: Readonly<Record<string, string>> | undefined
-): Readonly<Record<string, string>> => {
-  const all: Record<string, string | null> = { ...had, ...line.properties, ...said }
-  return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== null))
-}
-
-/** What a new image takes over from its source, where that is an image as well. */
-export interface Had {
-  readonly properties: Readonly<Record<string, string>>
-  readonly tags?: ReadonlyArray<string>
-  readonly minDisk?: number
-  readonly minRam?: number
-}
-
-export const nothingHad: Had = { properties: {} }
-
-/** What a new image is to be. */
-export const imageOf = (image: GlanceUri.Destination, line: Line, had: Had): GlanceUri.Destination => {
-  const properties = propertiesOf(line, had.properties, image.properties)
-  const { properties: _, ...rest } = had
-  return {
-    ...rest,
-    ...image,
-    ...(Object.keys(properties).length === 0 ? undefined : { properties })
-  }
-}
-
 /** Notes the id of an image that is about to be made; false when it cannot be noted. */
 export type Note = (place: number, id: string) => Effect.Effect<boolean>
 
@@ -62,9 +35,8 @@ export type Note = (place: number, id: string) => Effect.Effect<boolean>
 const noting = (
   note: Note,
   place: number,
-  image: GlanceUri.Destination
+  { newId, uri }: GlanceUri.Destination
 ): Effect.Effect<string, StoreError.StoreError> => {
-  const { newId, uri } = image
   let used = false
   const refuse = (reason: "Unavailable" | "Conflict", message: string) =>
     Effect.fail(StoreError.make(reason, { uri, message, clear: true, retryable: false }))
@@ -80,33 +52,58 @@ const noting = (
   })
 }
 
-const newImage =
-  (line: Line, had: Had, note: Note | undefined): Ends.NewImage =>
-  (image, place) =>
-    Effect.map(
-      Effect.promise(() => import("@headrace/glance/GlanceStore")),
-      ({ image: store }) => {
-        const whole = imageOf(image, line, had)
-        if (note === undefined) return store(whole)
-        const { newId: _, ...rest } = whole
-        return store({ ...rest, newIds: noting(note, place, whole) })
-      }
-    )
+/** A new image among a line's destinations. */
+export interface NewImage {
+  /** Its destination's place among `to` and then `also`. */
+  readonly place: number
+  readonly image: GlanceUri.Destination
+}
 
 /** A line's source and destinations. */
 export interface Opened extends Ends.Destinations {
   readonly source: Source<Transport | Host>
-  readonly had: Had
+  /** The image that is the source. */
+  readonly description: Description | undefined
+  readonly images: ReadonlyArray<NewImage>
 }
+
+const newImagesOf = (line: Line) =>
+  Effect.gen(function* () {
+    const found: Array<NewImage> = []
+    for (const [place, text] of [...line.to, ...line.also].entries()) {
+      const uri = Result.getOrUndefined(Result.try(() => Uri.parseDestination(text)))
+      if (uri?._tag !== "Glance") continue
+      const { destinationFrom } = yield* Effect.promise(() => import("@headrace/glance/GlanceUri"))
+      const image = Result.getOrUndefined(destinationFrom(uri.uri))
+      if (image !== undefined && image.id === undefined) found.push({ place, image })
+    }
+    return found
+  })
 
 /** Finds a line's ends. Without `note` nothing is going to be made. */
 export const open = (
   { line }: Item,
   resolver: Resolver,
+  metadata: Metadata.Metadata,
   note: Note | undefined
-): Effect.Effect<Opened, Ends.EndError> =>
+): Effect.Effect<Opened, Ends.EndError | Metadata.Unready | Metadata.Waits | JournalError, Transport | Host> =>
   Effect.gen(function* () {
     const source = yield* resolver.source(line)
-    const had = nothingHad
-    return { source, had, ...(yield* resolver.destinations(line, newImage(line, had, note))) }
+    const named = yield* newImagesOf(line)
+    const description = named.length === 0 ? undefined : yield* metadata.describe(line)
+    const had = yield* metadata.had(description)
+    const images = yield* Effect.forEach(named, ({ image, place }) =>
+      Effect.map(metadata.finish(Metadata.imageOf(image, line, had)), (finished) => ({ place, image: finished }))
+    )
+    const newImage: Ends.NewImage = (image, place) =>
+      Effect.map(
+        Effect.promise(() => import("@headrace/glance/GlanceStore")),
+        ({ image: store }) => {
+          const whole = images.find((one) => one.place === place)?.image ?? image
+          if (note === undefined) return store(whole)
+          const { newId: _, ...rest } = whole
+          return store({ ...rest, newIds: noting(note, place, whole) })
+        }
+      )
+    return { source, description, images, ...(yield* resolver.destinations(line, newImage)) }
   })

@@ -6,14 +6,14 @@
 import * as Effect from "effect/Effect"
 import type { Item, Journal, JournalError } from "../../Journal.ts"
 import type { Line } from "../../Line.ts"
-import * as Uri from "../../Uri.ts"
+import * as Pace from "../../Pace.ts"
 
 /** Lines that wait in memory at each end. */
 const window = 64
 
 /** The services that a line has to do with, its source's among them. */
 export const placesOf = (line: Line): ReadonlyArray<string> => [
-  ...new Set([line.source, ...line.to, ...line.also].map(Uri.placeOf))
+  ...new Set([line.source, ...line.to, ...line.also].map(Pace.placeOf))
 ]
 
 export interface Ready {

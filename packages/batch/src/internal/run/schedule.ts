@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Queue from "effect/Queue"
 import type { JournalError } from "../../Journal.ts"
+import type { Pace, Ticket } from "../../Pace.ts"
 import type { Outcome } from "./doing.ts"
 import type * as Lot from "./lot.ts"
 import type * as Tally from "./tally.ts"
@@ -13,21 +14,12 @@ import type * as Tally from "./tally.ts"
 /** How a line came out, as far as it matters here. */
 export type Ended =
   | { readonly _tag: "Ended"; readonly standing: Tally.Standing }
-  | Extract<Outcome, { readonly _tag: "Later" }>
-
-/** How many may run. */
-export interface Gate {
-  readonly admits: (places: ReadonlyArray<string>) => boolean
-  /** Takes a line in; what it gives is told of its end. */
-  readonly begin: (ready: Lot.Ready) => (outcome: Ended) => Effect.Effect<void>
-  /** Ends when `admits` may have changed without an end. */
-  readonly changed: Effect.Effect<void>
-}
+  | Pick<Extract<Outcome, { readonly _tag: "Later" }>, "_tag" | "why" | "item">
 
 export interface Options<R> {
   readonly lot: Lot.Lot
-  readonly gate: Gate
-  readonly run: (ready: Lot.Ready) => Effect.Effect<Ended, never, R>
+  readonly pace: Pace
+  readonly run: (ready: Lot.Ready, ticket: Ticket) => Effect.Effect<Ended, never, R>
   /** How long a line waits that was left for later. */
   readonly delayMs: (ready: Lot.Ready) => number
   /** Failures after which none is begun. */
@@ -36,13 +28,16 @@ export interface Options<R> {
   readonly deadline: number
 }
 
+/** How long a line waits that refers to the image of another one. */
+const orderMs = 500
+
 /** Why lines were not begun. */
 export type Stop = "failures" | "deadline" | undefined
 
 export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { deadline, delayMs, gate, lot, maxFailures } = options
+      const { deadline, delayMs, lot, maxFailures, pace } = options
       const fibers = yield* FiberSet.make<void>()
       const wake = yield* Queue.sliding<void>(1)
       let running = 0
@@ -51,12 +46,14 @@ export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R
 
       const one = (ready: Lot.Ready) =>
         Effect.gen(function* () {
-          const ended = gate.begin(ready)
-          const outcome = yield* options.run(ready)
-          yield* ended(outcome)
+          const ticket = pace.begin(ready.places, { size: ready.item.line.size })
+          const outcome = yield* Effect.onInterrupt(options.run(ready, ticket), () => ticket.end("requeued"))
+          yield* ticket.end(outcome._tag === "Later" ? "requeued" : outcome.standing === "failed" ? "failed" : "good")
           if (outcome._tag === "Later") {
             const now = yield* Clock.currentTimeMillis
-            lot.later({ ...ready, item: outcome.item, tries: ready.tries + 1, notBefore: now + delayMs(ready) })
+            const tries = outcome.why === "order" ? ready.tries : ready.tries + 1
+            const notBefore = now + (outcome.why === "order" ? orderMs : delayMs(ready))
+            lot.later({ ...ready, item: outcome.item, tries, notBefore })
           } else if (outcome.standing === "failed") failures++
         }).pipe(
           Effect.ensuring(
@@ -68,13 +65,13 @@ export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R
           )
         )
 
-      yield* Effect.forkScoped(Effect.forever(Effect.andThen(gate.changed, Queue.offer(wake, undefined))))
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(pace.changed, Queue.offer(wake, undefined))))
 
       while (true) {
         const now = yield* Clock.currentTimeMillis
         if (now >= deadline) return lot.isEmpty() && running === 0 ? undefined : ("deadline" as const)
         const stopped = failures >= maxFailures
-        const ready = stopped ? undefined : yield* lot.next({ now, running, smallRunning, admits: gate.admits })
+        const ready = stopped ? undefined : yield* lot.next({ now, running, smallRunning, admits: pace.admits })
         if (ready !== undefined) {
           running++
           if (ready.small) smallRunning++

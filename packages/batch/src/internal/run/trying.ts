@@ -11,11 +11,15 @@ import type { Transport } from "@headrace/core/Transport"
 import type { Plan } from "../../BatchEvent.ts"
 import type { Item } from "../../Journal.ts"
 import * as RunEnds from "./ends.ts"
+import type * as Existing from "./existing.ts"
+import type * as Metadata from "./metadata.ts"
 import type * as Tally from "./tally.ts"
 
 /** What all lines have in common. */
 export interface Common {
   readonly resolver: RunEnds.Resolver
+  readonly metadata: Metadata.Metadata
+  readonly existing: Existing.Existing
   readonly transfer: Omit<Transfer.Options, "source" | "to" | "also" | "id" | "onEvent" | "expect" | "cancel">
   readonly tally: Tally.Tally
   readonly emit: (event: Plan) => Effect.Effect<void>
@@ -24,24 +28,40 @@ export interface Common {
 /** Says what the line would do; false when a destination that must succeed would fail. */
 export const run = (item: Item, common: Common): Effect.Effect<boolean, never, Transport | Host | BlockPool> =>
   Effect.gen(function* () {
-    const { emit, resolver, tally, transfer } = common
+    const { emit, existing, metadata, resolver, tally, transfer } = common
     const { line } = item
     const at = new Date(yield* Clock.currentTimeMillis).toISOString()
-    const resolved = yield* Effect.result(RunEnds.open(item, resolver, undefined))
-    if (Result.isFailure(resolved)) {
-      const { message, reason, uri } = resolved.failure
-      const why = `${uri}: ${message}`
-      const texts = [...line.to, ...line.also]
-      const destinations = texts.map((uri, at) => ({
+    const planOf = (action: "create" | "skip" | "fail", why: string): Plan => ({
+      type: "plan",
+      at,
+      id: line.id,
+      source: { uri: line.source, size: line.size ?? null },
+      destinations: [...line.to, ...line.also].map((uri, place) => ({
         uri,
-        required: at < line.to.length,
-        action: "fail" as const,
+        required: place < line.to.length,
+        action,
         why
       }))
+    })
+    const resolved = yield* Effect.result(RunEnds.open(item, resolver, metadata, undefined))
+    if (Result.isFailure(resolved)) {
+      // What a line waits for is there when it is its turn.
+      if (resolved.failure._tag === "Waits") {
+        const why = `when the line "${resolved.failure.line}" is done: ${resolved.failure.message}`
+        yield* emit(planOf("create", why))
+        return true
+      }
+      const { message, reason } = resolved.failure
+      const why = resolved.failure._tag === "EndError" ? `${resolved.failure.uri}: ${message}` : message
       tally.failed++
       tally.reasons.add(reason)
-      yield* emit({ type: "plan", at, id: line.id, source: { uri: line.source, size: null }, destinations })
+      yield* emit(planOf("fail", why))
       return false
+    }
+    const found = yield* existing.find(line, resolved.success)
+    if (found !== undefined) {
+      yield* emit(planOf("skip", `it is there already, as ${found.map(({ id }) => `image ${id}`).join(", ")}`))
+      return true
     }
     const { also, source, to } = resolved.success
     const planned = yield* Transfer.plan({ ...transfer, source, to, also, id: line.id, expect: line.expect })
