@@ -35,6 +35,7 @@ import type * as Reason from "./Reason.ts"
 import type * as Receipt from "./Receipt.ts"
 import type { Source } from "./Source.ts"
 import type { Plan, Store } from "./Store.ts"
+import * as Tracing from "./Tracing.ts"
 import type { TransferEvent } from "./TransferEvent.ts"
 
 /**
@@ -283,7 +284,7 @@ export const run = <RS = never, RD = never>(
         return yield* toError(problem, left, true, failed.uri, options, receipt)
       })
 
-      return yield* Effect.onExit(body, (exit) => {
+      const ending = Effect.onExit(body, (exit) => {
         const keep = options.keepFailed ?? false
         if (Exit.isFailure(exit) && Exit.hasInterrupts(exit)) {
           return concludeAll((end) => stopped(end, "interrupted"), Copying.interrupted, true)
@@ -295,6 +296,8 @@ export const run = <RS = never, RD = never>(
         }
         return Effect.void
       })
+      const destinations = lines.map(({ uri }) => uri)
+      return yield* Tracing.transfer(ending, { id, source: source.uri, destinations })
     })
   ) as Effect.Effect<Receipt.Receipt, TransferError, RS | RD | BlockPool>
 

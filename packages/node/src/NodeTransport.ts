@@ -14,6 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Tracing from "@headrace/core/Tracing"
 import { type Request, type Response, Transport, TransportError } from "@headrace/core/Transport"
 import type { Piece } from "./internal/bodyWriter.ts"
 import type { Route } from "./internal/connect.ts"
@@ -230,7 +231,7 @@ export const make = (options?: {
         for (let hops = 0; ; hops++) {
           if (url instanceof TransportError) return yield* url
           const scope = yield* Scope.fork(outer)
-          const answer = yield* Scope.provide(sendTo(url, current), scope)
+          const answer = yield* Tracing.request(Scope.provide(sendTo(url, current), scope), current)
           const next = hops < mostRedirects ? redirected(url, current, answer) : undefined
           if (next === undefined) return answer
           yield* Scope.close(scope, Exit.void)

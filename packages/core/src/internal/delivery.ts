@@ -19,6 +19,7 @@ import * as Reading from "./reading.ts"
 import type { Standing } from "./standing.ts"
 import { waitFor } from "./retryDelay.ts"
 import { leave } from "./tidying.ts"
+import * as Tracing from "../Tracing.ts"
 import * as Verdict from "./verdict.ts"
 import type { SourceContent } from "./judge.ts"
 
@@ -191,7 +192,10 @@ export const run = <RS, RD>(
           },
           retryPart
         })
-      ).pipe(Effect.onInterrupt(() => Effect.sync(cut)))
+      ).pipe(
+        (running) => Tracing.attempt(running, { uri: job.store.uri, attempt: state.attempts + 1 }),
+        Effect.onInterrupt(() => Effect.sync(cut))
+      )
       if (Exit.hasInterrupts(outcome.exit)) {
         cut()
         return yield* Effect.interrupt

@@ -5,6 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Transfer from "@headrace/core/Transfer"
 import { UploadJournal } from "@headrace/core/UploadJournal"
@@ -14,6 +15,7 @@ import * as Progress from "../Progress.ts"
 import * as Proof from "../Proof.ts"
 import * as Settings from "../Settings.ts"
 import * as State from "../State.ts"
+import * as Telemetry from "../Telemetry.ts"
 import * as Text from "../Text.ts"
 import type { Reason, ReceiptEvent, TransferEvent } from "../Types.ts"
 import * as Uri from "@headrace/batch/Uri"
@@ -158,7 +160,9 @@ export const run = async (given: Upload): Promise<number> => {
             Session.complain(ErrorLine.ofUsage(uri, message))
             return ExitCode.usage
           })
-        )
+        ),
+        // Without a port of its own there is nothing in it that can fail.
+        Effect.provide(Layer.orDie(Telemetry.layer({ env: process.env, complain: display.note })))
       )
     },
     interrupted: (signal) => {

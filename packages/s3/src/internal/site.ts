@@ -118,16 +118,19 @@ export const connect = (place: Place): Effect.Effect<Site, Fault.Fault, Transpor
     const call: Site["call"] = (what, command, answerMs) =>
       attempts(
         ({ sending }) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) =>
-            Effect.tryPromise({
+          Effect.gen(function* () {
+            const now = yield* Clock.currentTimeMillis
+            const context = yield* Effect.context<never>()
+            return yield* Effect.tryPromise({
               try: (signal) =>
                 command(sending, service.sdk, {
                   abortSignal: signal,
+                  context,
                   ...(answerMs === undefined ? undefined : { requestTimeout: answerMs })
                 }),
               catch: (error) => ofThrown(error, what, now)
             })
-          ),
+          }),
         () => true
       )
 

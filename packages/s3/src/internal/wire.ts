@@ -5,6 +5,7 @@
 import type { S3ClientConfig } from "@aws-sdk/client-s3"
 import { type Request, type Tls, type Transport, TransportError } from "@headrace/core/Transport"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -27,6 +28,8 @@ export interface CallOptions {
   readonly abortSignal?: AbortSignal
   /** Milliseconds that the answer may take. */
   readonly requestTimeout?: number
+  /** Of whoever sends the command, which the SDK's promises would lose. */
+  readonly context?: Context.Context<never>
 }
 
 /** A request as it is to be sent, without its body. */
@@ -103,9 +106,9 @@ export const sending = ({ onHeaders, tls, transport }: Options): Handler => ({
   ...unused,
   metadata: { handlerProtocol: "http/1.1" },
   handle: async (request: SdkRequest, options?: unknown) => {
-    const { abortSignal, requestTimeout } = (options ?? {}) as CallOptions
+    const { abortSignal, context, requestTimeout } = (options ?? {}) as CallOptions
     const bytes = bytesOf(request.body)
-    const exit = await Effect.runPromiseExit(
+    const exit = await Effect.runPromiseExitWith(context ?? Context.empty())(
       Effect.scoped(
         Effect.flatMap(
           transport.send({
