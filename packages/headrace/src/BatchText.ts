@@ -81,7 +81,7 @@ const runningLine = (line: View.Running, idColumns: number): string => {
     share,
     Quantity.formatRate(line.bytesPerSecond).padStart(10),
     `${id}${" ".repeat(idColumns - Text.width(id))}`,
-    `${withoutQuery(line.to)}${line.attempt > 1 ? `, attempt ${line.attempt}` : ""}`
+    `${line.attempt > 1 ? `attempt ${line.attempt}, ` : ""}${withoutQuery(line.to)}`
   ].join("  ")
 }
 
@@ -118,18 +118,18 @@ export const lines = (
   const head = `${percentOf(share).padStart(5)} `
   const room = Math.min(40, columns - head.length - Text.width(facts) - 2)
   const all = Math.max(1, rows - 2)
-  const waits = [...view.waits.values()].slice(0, Math.min(mostWaits, Math.max(0, all - 3)))
-  const free = Math.max(0, all - 3 - waits.length)
-  const failed = view.lastFailed.slice(-Math.min(mostFailed, Math.floor(free / 2)) || view.lastFailed.length)
-  const running = runningLines(view, Math.min(mostRunning, free - failed.length), columns, now)
-  return [
+  const top = [
     room < 5 ? `${head}${facts}` : `${head}${bar(share, room, unicode)}  ${facts}`,
     counts(view).join(dot),
-    [...pace(view, now), ...retries(view)].join(dot),
-    ...waits.map((wait) => waitText(wait, now)),
-    ...running,
-    ...failed.map(failedLine)
+    pace(view, now).join(dot),
+    ...retries(view)
   ]
+  const waits = [...view.waits.values()].slice(0, Math.min(mostWaits, Math.max(0, all - top.length)))
+  const free = Math.max(0, all - top.length - waits.length)
+  const mostNow = Math.min(mostFailed, Math.floor(free / 2))
+  const failed = mostNow === 0 ? [] : view.lastFailed.slice(-mostNow)
+  const running = runningLines(view, Math.min(mostRunning, free - failed.length), columns, now)
+  return [...top, ...waits.map((wait) => waitText(wait, now)), ...running, ...failed.map(failedLine)]
     .slice(0, all)
     .map((line) => {
       const cut = Text.fit(Text.oneLine(line), columns)
