@@ -100,8 +100,8 @@ describe("OTLP", () => {
     await bench.close()
   })
 
-  const upload = (env: Readonly<Record<string, string>>) =>
-    bench.run(["upload", "disk.raw", "--to", "glance://emb/disk", "--progress", "none"], { env })
+  const upload = (env: Readonly<Record<string, string>>, source = "disk.raw") =>
+    bench.run(["upload", source, "--to", "glance://emb/disk", "--progress", "none"], { env })
 
   it("brings a span for the transfer, its attempt and each request, to the collector that is named", async () => {
     const ended = await upload({
@@ -132,11 +132,18 @@ describe("OTLP", () => {
     expect(JSON.stringify(value(transfer, "headrace.status"))).toContain("verified")
   })
 
-  it("is protobuf unless JSON is asked for, and carries no token", async () => {
-    await upload({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${endpoint}/mine` })
-    expect(got.map(({ path, type }) => [path, type])).toEqual([["/mine", "application/x-protobuf"]])
-    expect(got[0]!.body.includes("headrace.transfer")).toBe(true)
-    expect(got[0]!.body.toString("latin1")).not.toMatch(/x-auth-token/i)
+  it("is protobuf unless JSON is asked for, and carries no signature of a URL", async () => {
+    // The collector gives an object, too.
+    const ended = await upload(
+      { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${endpoint}/mine` },
+      `${endpoint}/object?signature=verysecret`
+    )
+    expect(ended.code).toBe(0)
+    const sent = got.filter(({ path }) => path === "/mine")
+    expect(sent.map(({ type }) => type)).toEqual(["application/x-protobuf"])
+    expect(sent[0]!.body.includes("headrace.transfer")).toBe(true)
+    expect(sent[0]!.body.includes("/object")).toBe(true)
+    expect(sent[0]!.body.includes("verysecret")).toBe(false)
   })
 
   it.each([
