@@ -101,6 +101,8 @@ export interface Options {
     | undefined
   /** Told of every event, in order for each transfer; a slow one slows the batch down. */
   readonly onEvent?: ((event: BatchEvent) => Effect.Effect<void>) | undefined
+  /** Told how often more the journal has been made durable. */
+  readonly onCommit?: ((commits: number) => void) | undefined
   /** Told of each line that is wrong, was changed, or is there no more. */
   readonly onLine?: ((told: ToldLine) => void) | undefined
 }
@@ -270,6 +272,12 @@ const go = (
       failed: before.failed
     })
 
+    let committed = 0
+    const tellCommits = () => {
+      const commits = journal.commits()
+      options.onCommit?.(commits - committed)
+      committed = commits
+    }
     const tally = Tally.make()
     const missing: Array<Earlier.Missing> = [...(yield* Earlier.strays(yield* journal.strays))]
     const answered = new Set<string>()
@@ -287,10 +295,11 @@ const go = (
       existing: yield* existing(options),
       transfer: options.transfer ?? {},
       tally,
-      emit: (event) =>
-        event.type === "receipt" && copying !== undefined
-          ? Effect.andThen(onEvent(event), copying.moved)
-          : onEvent(event),
+      emit: (event) => {
+        if (event.type !== "receipt") return onEvent(event)
+        tellCommits()
+        return copying === undefined ? onEvent(event) : Effect.andThen(onEvent(event), copying.moved)
+      },
       missing: (found) => void missing.push(...found)
     }
     const patient = (ready: Lot.Ready) => (postponed: Doing.Postponed, size: number | null) => {
@@ -324,6 +333,7 @@ const go = (
       yield* Effect.sleep(settledMs)
       yield* Effect.ignore(Earlier.lookAgain(missing, books))
     }
+    tellCommits()
     const { reasons, ...counts } = tally
     const remaining = lines - counts.verified - counts.stored - counts.skipped - counts.failed
     const summary: Summary = {

@@ -159,6 +159,9 @@ export const take = (view: View, event: BatchEvent, now: number): void => {
     case "summary":
       view.summary = event
       break
+    case "plan":
+      // Of a dry run: nothing runs.
+      break
     default:
       takeOfTransfer(view, event, now)
   }

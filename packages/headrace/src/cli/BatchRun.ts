@@ -6,16 +6,22 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Batch from "@headrace/batch/Batch"
-import type { BatchEvent } from "@headrace/batch/BatchEvent"
+import type { BatchEvent, Plan } from "@headrace/batch/BatchEvent"
 import type { JournalError } from "@headrace/batch/Journal"
 import type { ManifestError } from "@headrace/batch/Manifest"
+import * as Mapping from "@headrace/batch/Mapping"
+import * as Metrics from "@headrace/batch/Metrics"
+import { BlockPool } from "@headrace/core/BlockPool"
 import { UploadJournal } from "@headrace/core/UploadJournal"
+import { readFileSync } from "node:fs"
+import * as BatchProgress from "../BatchProgress.ts"
 import * as BatchSettings from "../BatchSettings.ts"
 import * as Engine from "../Engine.ts"
 import * as Settings from "../Settings.ts"
 import * as State from "../State.ts"
 import * as Text from "../Text.ts"
-import type { Reason } from "../Types.ts"
+import * as Telemetry from "../Telemetry.ts"
+import type { Reason, ReceiptEvent } from "../Types.ts"
 import * as ErrorLine from "./ErrorLine.ts"
 import * as ExitCode from "./ExitCode.ts"
 import * as Failures from "./Failures.ts"
@@ -34,6 +40,8 @@ export interface Job {
   readonly skipInvalid: boolean
   readonly replan: boolean
   readonly skipExisting: string | undefined
+  /** The command that does failed lines again. */
+  readonly again: string
 }
 
 const wrong = (what: string, message: string): number => {
@@ -62,13 +70,26 @@ const exitCode = ({ failedBefore, loaded, reasons, summary }: Batch.Result, dryR
   return undone > 0 ? ExitCode.failed : ExitCode.ok
 }
 
-const optionsOf = ({ batch, settings }: Read, given: Typed, job: Job): Batch.Options => {
+/** The rules in a file; text where they cannot be used. */
+const readRules = (path: string | undefined): Mapping.Rules | string => {
+  if (path === undefined) return Mapping.none
+  try {
+    const rules = Mapping.parse(readFileSync(path, "utf8"))
+    return Result.isSuccess(rules) ? rules.success : `${rules.failure.field}: ${rules.failure.message}`
+  } catch (error) {
+    return `it cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`
+  }
+}
+
+const optionsOf = ({ batch, settings }: Read, given: Typed, job: Job, rules: Mapping.Rules): Batch.Options => {
   const { hasher: _hasher, limit: _limit, memoryBytes: _memory, expect: _expect, ...transfer } = settings
   const { allowEmpty, keepFailed, noResume } = given
   const { metricsPort: _port, ...how } = batch
   return {
     ...how,
     journal: job.journal,
+    map: rules,
+    skipExisting: job.skipExisting as "name" | "hash" | undefined,
     receipts: given.receipts,
     retryFailed: job.retryFailed,
     skipInvalid: job.skipInvalid,
@@ -78,8 +99,29 @@ const optionsOf = ({ batch, settings }: Read, given: Typed, job: Job): Batch.Opt
   }
 }
 
-const batch = (options: Batch.Options, given: Typed, job: Job, out: Stdout.Stdout) =>
+interface Console {
+  readonly out: Stdout.Stdout
+  readonly display: BatchProgress.BatchProgress
+}
+
+/** A failed line, with its id before what an upload says of it. */
+const failedLines = (event: ReceiptEvent): ReadonlyArray<string> =>
+  Failures.lines(event, { asked: true }).map((line) => line.replace(/^headrace: /, `headrace: ${event.id}: `))
+
+const planLines = ({ destinations, id }: Plan) =>
+  destinations.map(({ action, required, uri, why }) => ({
+    fails: action === "fail",
+    line: Text.oneLine(`${id}: would ${action} ${uri}: ${why}${required ? "" : " (on best effort)"}`)
+  }))
+
+/** What to type next, as the command was typed. */
+const next = (job: Job, dryRun: boolean) =>
+  dryRun ? {} : { again: job.again, repair: `headrace repair ${job.journal}` }
+
+const batch = (options: Batch.Options, given: Typed, job: Job, { display, out }: Console) =>
   Effect.gen(function* () {
+    const pool = yield* BlockPool
+    const metrics = yield* Metrics.make({ pool: pool.stats })
     let told = 0
     const onLine = (line: Batch.ToldLine) => {
       if (told++ < mostLines) {
@@ -90,22 +132,23 @@ const batch = (options: Batch.Options, given: Typed, job: Job, out: Stdout.Stdou
     const onEvent = (event: BatchEvent) =>
       Effect.sync(() => {
         out.json(event, { mayDrop: event.type === "progress" })
+        metrics.event(event)
+        display.event(event)
         if (event.type === "plan") {
-          for (const { action, required, uri, why } of event.destinations) {
-            const line = Text.oneLine(`${event.id}: would ${action} ${uri}: ${why}`)
-            if (action === "fail") Session.complain(`headrace: ${line}${required ? "" : " (on best effort)"}`)
+          for (const { fails, line } of planLines(event)) {
+            if (fails) display.note(`headrace: ${line}`)
             else if (!given.json) out.line(line)
           }
         }
-        if (event.type === "receipt") {
-          for (const line of Failures.lines(event, { asked: true })) {
-            Session.complain(line.replace(/^headrace: /, `headrace: ${event.id}: `))
-          }
-        }
+        if (event.type === "receipt") for (const line of failedLines(event)) display.note(line)
       })
+    const onCommit = (commits: number) => metrics.committed(commits)
     const manifest = yield* job.manifest
-    const result = yield* Batch.run(manifest, { ...options, onLine, onEvent })
-    if (!given.json) out.line(JSON.stringify(result.summary))
+    const result = yield* Batch.run(manifest, { ...options, onLine, onEvent, onCommit })
+    display.end()
+    if (!given.json && !given.dryRun) {
+      for (const line of display.summary(result.summary, next(job, given.dryRun))) out.line(line)
+    }
     return exitCode(result, given.dryRun)
   })
 
@@ -117,17 +160,32 @@ export const run = async (given: Typed, job: Job): Promise<number> => {
   if (Result.isFailure(settings)) return wrong(`--${settings.failure.setting}`, settings.failure.message)
   const unusable = State.wrong(given.state)
   if (unusable !== undefined) return wrong("--state", unusable)
-  if (ProgressMode.read(given.progress, given.json) === undefined) {
+  const mode = ProgressMode.read(given.progress, given.json)
+  if (mode === undefined) {
     Session.complain(ProgressMode.wrong(given.progress))
     return ExitCode.usage
   }
+  if (!["name", "hash", undefined].includes(job.skipExisting)) {
+    return wrong("--skip-existing", `"${job.skipExisting}" is not one of name, hash`)
+  }
+  const rules = readRules(given.map)
+  if (typeof rules === "string") return wrong(given.map ?? "--map", rules)
+  const display = BatchProgress.make({ mode: given.dryRun ? "none" : mode })
+  const { metricsPort } = settings.success.batch
   return Session.run({
     json: given.json,
+    display,
     program: (out) =>
-      batch(optionsOf(settings.success, given, job), given, job, out).pipe(
+      Effect.scoped(batch(optionsOf(settings.success, given, job, rules), given, job, { display, out })).pipe(
         Effect.provide(Engine.layer(settings.success.settings)),
-        Effect.provideService(UploadJournal, State.journal({ folder: given.state, complain: Session.complain })),
+        Effect.provideService(UploadJournal, State.journal({ folder: given.state, complain: display.note })),
+        Effect.provide(Telemetry.layer({ metricsPort, env: process.env, complain: display.note })),
         Effect.catchTags({
+          TelemetryError: ({ message }) =>
+            Effect.sync(() => {
+              Session.complain(message)
+              return ExitCode.usage
+            }),
           BatchError: ({ message }) => Effect.sync(() => wrong(job.name, message)),
           ManifestError: ({ message, name }) => Effect.sync(() => wrong(name, message)),
           ReceiptsFileError: ({ message, path }) => Effect.sync(() => wrong(path, message)),

@@ -33,6 +33,7 @@ export const run = (given: Run): Promise<number> => {
     retryFailed: given.retryFailed,
     skipInvalid: given.skipInvalid,
     replan: given.replan,
-    skipExisting: given.skipExisting
+    skipExisting: given.skipExisting,
+    again: `headrace run ${given.manifest}${given.journal === undefined ? "" : ` --journal ${given.journal}`} --retry-failed`
   })
 }
