@@ -21,7 +21,7 @@ describe("what is wrong before any destination is asked", () => {
     [
       "no command",
       [],
-      /^headrace: COMMAND: say what to do, such as upload, sum, stores or gc; headrace --help explains$/
+      /^headrace: COMMAND: say what to do, such as upload, run, plan or verify; headrace --help explains$/
     ],
     ["an unknown command", ["uplod"], /^headrace: "uplod": there is no such command; did you mean upload\?/],
     ["no source", ["upload"], /^headrace: SOURCE: this argument is missing; headrace upload --help explains$/],
