@@ -208,7 +208,11 @@ describe("what is wrong before any destination is asked", () => {
       /^headrace: -: standard output cannot be a destination/
     ],
     ["verifying a stdin again", ["upload", "-", ...to, "--verify", "source"], /^headrace: -: .*read again/],
-    ["a command to come", ["run", "MANIFEST", "--journal", "j"], /^headrace: run: this command is not supported yet$/],
+    [
+      "a manifest that is not there",
+      ["run", "MANIFEST"],
+      /^headrace: MANIFEST: it cannot be read: there is no such file$/
+    ],
     [
       "a plan of no cloud",
       ["plan", "--from", "a", "--to", "b/"],

@@ -9,7 +9,7 @@ import { type Installed, install } from "./support/installed.ts"
 import * as Site from "./support/site.ts"
 
 const readme = (name: string) => `packages/${name}/README.md`
-const packages = ["core", "glance", "headrace", "keystone", "node", "testkit"]
+const packages = ["batch", "core", "glance", "headrace", "keystone", "node", "testkit"]
 const documents = ["README.md", "docs/pipelines.md", ...packages.map(readme)]
 /** What these speak of is not here: a web server, a bucket, a folder at the root. Adapters' own tests run the same. */
 const others = ["fs", "http", "s3", "swift"]

@@ -10,6 +10,10 @@ import * as Manifest from "@headrace/batch/Manifest"
 import * as Source from "@headrace/core/Source"
 import type { Store, WholeSession } from "@headrace/core/Store"
 import * as NodeHeadrace from "@headrace/node/NodeHeadrace"
+import { setFlagsFromString } from "node:v8"
+
+// As the command has it.
+setFlagsFromString("--semi-space-growth-factor=1")
 
 const [manifest = "", journal = ""] = process.argv.slice(2)
 
@@ -68,6 +72,7 @@ const program = Effect.gen(function* () {
     {
       journal,
       order: "listed",
+      concurrency: 8,
       resolve: {
         source: ({ source }) => Effect.succeed(Source.fromBytes(bytes, source)),
         destinations: ({ to }) => Effect.succeed({ to: to.map(nowhere), also: [] })

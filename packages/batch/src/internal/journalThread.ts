@@ -38,6 +38,8 @@ export const start = (boot: Boot): Effect.Effect<Thread, never, Scope.Scope> =>
           new Worker(program, {
             workerData: boot,
             name: "journal",
+            // What passes through is gone in a moment.
+            resourceLimits: { maxYoungGenerationSizeMb: 4 },
             // Older releases of Node warn of SQLite there.
             execArgv: ["--disable-warning=ExperimentalWarning"]
           })
@@ -61,6 +63,13 @@ export const start = (boot: Boot): Effect.Effect<Thread, never, Scope.Scope> =>
     worker.on("error", ({ message }) => die(`its thread has failed: ${message}`))
     worker.on("exit", () => die("its thread has ended"))
 
+    /** A message costs as much as what it is about: those of one turn of the event loop go together. */
+    let outbox: Array<Call> = []
+    const post = () => {
+      worker.postMessage(outbox, [])
+      outbox = []
+    }
+
     const call: Thread["call"] = (name, ...args) =>
       Effect.callback((resume) => {
         if (dead !== undefined) return resume(Effect.fail(dead))
@@ -69,8 +78,7 @@ export const start = (boot: Boot): Effect.Effect<Thread, never, Scope.Scope> =>
           answered: (value) => resume(Effect.succeed(value as Value<typeof name>)),
           refused: (cause) => resume(Effect.fail(cause))
         })
-        const message: Call = { id, name, args }
-        worker.postMessage(message, [])
+        if (outbox.push({ id, name, args }) === 1) setImmediate(post)
       })
     // What was asked before is done before: the thread takes calls in their order.
     yield* Effect.addFinalizer(() => Effect.ignore(call("close")))

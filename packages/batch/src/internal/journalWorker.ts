@@ -165,10 +165,10 @@ const together = (calls: ReadonlyArray<Call>): ReadonlyArray<Answer> => {
   }
 }
 
-const serve = (first: Call): void => {
-  const calls = [first]
+const serve = (first: ReadonlyArray<Call>): void => {
+  const calls = [...first]
   for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port)) {
-    calls.push(more.message as Call)
+    calls.push(...(more.message as ReadonlyArray<Call>))
   }
   const answers: Array<Answer> = []
   for (let at = 0; at < calls.length;) {
