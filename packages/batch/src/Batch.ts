@@ -229,8 +229,9 @@ const existing = ({ skipExisting }: Options) =>
 const chosen = (journal: Journal, only: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const items = []
+    const now = yield* Clock.currentTimeMillis
     for (const id of new Set(only)) {
-      const item = yield* journal.take(id)
+      const item = yield* journal.take(id, now)
       if (item !== undefined) items.push(item)
       else if ((yield* journal.receiptOf(id)) === undefined) {
         return yield* new BatchError({ reason: "Unknown", message: `there is no line with the id "${id}"` })
@@ -306,10 +307,14 @@ const go = (
       if (postponed.why === "quota") return quotas.full(postponed.uri, size ?? undefined, postponed.message)
       return Effect.succeed(ready.tries < mostTries && ready.places.some((place) => answered.has(place)))
     }
-    const doing = (ready: Lot.Ready, { event }: Pace.Ticket) =>
+    const doing = (ready: Lot.Ready, { event }: Pace.Ticket, onDone: (standing: Tally.Standing) => void) =>
       Effect.gen(function* () {
         yield* quotas.watch(ready.item.line)
-        const outcome = yield* Doing.run(ready.item, common, { patient: patient(ready), onEvent: event })
+        const outcome = yield* Doing.run(ready.item, common, {
+          patient: patient(ready),
+          onDone,
+          onEvent: event
+        })
         if (outcome._tag === "Ended") {
           for (const place of placesThatAnswered(outcome.receipt, ready)) answered.add(place)
         }

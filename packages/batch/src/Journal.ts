@@ -146,17 +146,17 @@ export interface Journal {
   readonly counts: Effect.Effect<Counts, JournalError>
   /**
    * Hands out lines that are to be done, none twice in a run: first those that were begun by an earlier run, then in the
-   * order that is asked for, from its beginning or, of `largest`, its end.
+   * order that is asked for, from its beginning or, of `largest`, its end. From then on they are noted as begun, at the
+   * time `now`, in milliseconds since 1970.
    */
   readonly next: (query: {
     readonly order: "listed" | "largest"
     readonly end: "first" | "last"
     readonly limit: number
+    readonly now: number
   }) => Effect.Effect<ReadonlyArray<Item>, JournalError>
-  /** The line with an id that is open, handed out. */
-  readonly take: (id: string) => Effect.Effect<Item | undefined, JournalError>
-  /** The line is about to be begun, at a time in milliseconds since 1970. */
-  readonly begin: (seq: number, now: number) => Effect.Effect<void, JournalError>
+  /** The line with an id that is open, handed out in the same way. */
+  readonly take: (id: string, now: number) => Effect.Effect<Item | undefined, JournalError>
   /** An object is about to be made. */
   readonly make: (seq: number, made: Made) => Effect.Effect<void, JournalError>
   /** An object was begun that does not exist any more. */

@@ -172,3 +172,14 @@ export const encode = ({ also, expect, id, properties, size, source, to }: Line)
     ...(Object.keys(expect).length === 0 ? undefined : { expect }),
     ...(Object.keys(properties).length === 0 ? undefined : { properties })
   })
+
+/**
+ * A line that `encode` has written, read again: it was checked before, and is not a second time.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const restore = (json: string): Line => {
+  const line = JSON.parse(json) as Partial<Line> & Pick<Line, "id" | "source" | "to">
+  return { also: [], size: undefined, expect: {}, properties: {}, ...line }
+}

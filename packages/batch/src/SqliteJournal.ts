@@ -8,7 +8,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { existsSync } from "node:fs"
@@ -23,8 +22,7 @@ import type { Read } from "./Manifest.ts"
 /** Receipts that are read at once. */
 const pageRows = 256
 
-const lineOf = ({ id, number, text }: Pick<Row, "id" | "number" | "text">): Line.Line =>
-  Result.getOrThrow(Line.decode({ ...(JSON.parse(text) as object), id }, number))
+const lineOf = ({ text }: Pick<Row, "text">): Line.Line => Line.restore(text)
 
 const itemOf = (row: Row & { readonly made: ReadonlyArray<unknown> }): Item => ({
   seq: row.seq,
@@ -37,17 +35,13 @@ const itemOf = (row: Row & { readonly made: ReadonlyArray<unknown> }): Item => (
 const imageOf = (source: string): string | null =>
   /^glance:\/\/[^/]+\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i.exec(source)?.[1]?.toLowerCase() ?? null
 
-const givenOf = (number: number, line: Line.Line): Given => {
-  const { id, ...rest } = line
-  return {
-    id,
-    number,
-    size: line.size ?? Sizes.ofFile(line.source) ?? null,
-    // Without the id, which is a column of its own.
-    text: Line.encode({ ...rest, id: "" }).replace('"id":"",', ""),
-    image: imageOf(line.source)
-  }
-}
+const givenOf = (number: number, line: Line.Line): Given => ({
+  id: line.id,
+  number,
+  size: line.size ?? Sizes.ofFile(line.source) ?? null,
+  text: Line.encode(line),
+  image: imageOf(line.source)
+})
 
 const receipts = (thread: Thread.Thread, after: number): Stream.Stream<Noted, JournalError> =>
   Stream.paginate(after, (from) =>
@@ -119,9 +113,10 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
       epoch,
       load: load(thread),
       counts: thread.call("counts"),
-      next: ({ end, limit, order }) => Effect.map(thread.call("next", order, end, limit), (rows) => rows.map(itemOf)),
-      take: (id) => Effect.map(thread.call("take", id), (row) => (row === undefined ? undefined : itemOf(row))),
-      begin: (seq, now) => thread.call("begin", seq, now),
+      next: ({ end, limit, now, order }) =>
+        Effect.map(thread.call("next", order, end, limit, now), (rows) => rows.map(itemOf)),
+      take: (id, now) =>
+        Effect.map(thread.call("take", id, now), (row) => (row === undefined ? undefined : itemOf(row))),
       make: (seq, { object, place }) => thread.call("make", seq, place, object),
       unmake: (seq, { object, place }) => thread.call("unmake", seq, place, object),
       madeOf: (seq) => Effect.map(thread.call("madeOf", seq), (made) => made as unknown as Item["made"]),

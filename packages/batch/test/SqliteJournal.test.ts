@@ -65,7 +65,7 @@ const load = (
   })
 
 const next = (journal: Journal, order: "listed" | "largest", end: "first" | "last", limit: number) =>
-  Effect.map(journal.next({ order, end, limit }), (items) => items.map((item) => item.line.id).join(" "))
+  Effect.map(journal.next({ order, end, limit, now: 7 }), (items) => items.map((item) => item.line.id).join(" "))
 
 describe("lines", () => {
   it("come in the order that is asked for, from both ends, none twice", () =>
@@ -115,8 +115,7 @@ describe("lines", () => {
 describe("a manifest that has changed", () => {
   const ended = (journal: Journal, id: string) =>
     Effect.gen(function* () {
-      const item = (yield* journal.take(id))!
-      yield* journal.begin(item.seq, 7)
+      const item = (yield* journal.take(id, 7))!
       yield* journal.end(item.seq, { ending: "done", receipt: `{"id":"${id}"}`, bytes: 3, left: false })
     })
 
@@ -137,7 +136,7 @@ describe("a manifest that has changed", () => {
           ]
         })
         expect(yield* journal.counts).toMatchObject({ open: 3, done: 0 })
-        expect((yield* journal.take("a"))?.line.to).toEqual(["glance://new/other"])
+        expect((yield* journal.take("a", 7))?.line.to).toEqual(["glance://new/other"])
         // Back again: it is to be done.
         expect(yield* load(journal, [...changed, line(4, "c")], { replan: true })).toMatchObject({
           same: 4,
@@ -183,8 +182,7 @@ describe("a run", () => {
     const first = await withJournal((journal) =>
       Effect.gen(function* () {
         yield* load(journal, [line(1, "a", { size: 1 }), line(2, "b", { size: 9 })])
-        const item = (yield* journal.take("a"))!
-        yield* journal.begin(item.seq, 7)
+        const item = (yield* journal.take("a", 7))!
         yield* journal.make(item.seq, { place: 0, object: "gone" })
         yield* journal.make(item.seq, { place: 1, object: "there" })
         yield* journal.unmake(item.seq, { place: 0, object: "gone" })
@@ -194,7 +192,7 @@ describe("a run", () => {
     await withJournal((journal) =>
       Effect.gen(function* () {
         expect(journal.epoch).toBe(first + 1)
-        const items = yield* journal.next({ order: "largest", end: "first", limit: 5 })
+        const items = yield* journal.next({ order: "largest", end: "first", limit: 5, now: 7 })
         expect(items.map(({ begunAt, line, made }) => [line.id, begunAt, made])).toEqual([
           ["a", 7, [{ place: 1, object: "there" }]],
           ["b", undefined, []]
@@ -217,7 +215,7 @@ describe("a run", () => {
           journal,
           ids.map((id, at) => line(at + 1, id))
         )
-        const items = yield* journal.next({ order: "listed", end: "first", limit: 1000 })
+        const items = yield* journal.next({ order: "listed", end: "first", limit: 1000, now: 7 })
         yield* Effect.forEach(
           items,
           ({ line, seq }) =>
@@ -273,11 +271,11 @@ describe("a journal", () => {
     withJournal((journal) =>
       Effect.gen(function* () {
         yield* load(journal, [line(1, "a")])
-        const item = (yield* journal.take("a"))!
+        const item = (yield* journal.take("a", 7))!
         const db = new DatabaseSync(path)
         db.exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
         db.close()
-        const error = yield* Effect.flip(journal.begin(item.seq, 7))
+        const error = yield* Effect.flip(journal.release(item.seq, false))
         expect(error).toMatchObject({ reason: "Lost", message: "another run has taken it over; this one ends" })
       })
     ))
@@ -324,11 +322,10 @@ describe("a journal", () => {
         await withJournal((journal) =>
           Effect.gen(function* () {
             yield* load(journal, [line(1, "a"), line(2, "b")])
-            const [a, b] = yield* journal.next({ order: "listed", end: "first", limit: 2 })
+            const [a] = yield* journal.next({ order: "listed", end: "first", limit: 2, now: 7 })
             const receipt = JSON.stringify({ pad: "x".repeat(500_000) })
             const error = yield* Effect.flip(journal.end(a!.seq, { ending: "done", receipt, bytes: 1, left: false }))
             expect(error).toMatchObject({ reason: "Full", message: "there is no room on its disk" })
-            yield* journal.begin(b!.seq, 7)
             execFileSync("mount", ["-o", "remount,size=20m", disk])
             yield* journal.end(a!.seq, { ending: "done", receipt, bytes: 1, left: false })
             expect(yield* journal.counts).toMatchObject({ open: 1, done: 1 })

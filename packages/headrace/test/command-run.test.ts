@@ -21,7 +21,10 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
 const run = (args: ReadonlyArray<string>, options?: Command.RunOptions) =>
-  Command.run(folder, ["run", ...args], { ...options, env: { XDG_STATE_HOME: join(folder, "state"), ...options?.env } })
+  Command.run(folder, ["run", ...args, "--progress", "none"], {
+    ...options,
+    env: { XDG_STATE_HOME: join(folder, "state"), ...options?.env }
+  })
 
 let names = 0
 /** A manifest of files to images, of names that no other test has. */

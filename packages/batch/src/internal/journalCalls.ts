@@ -18,7 +18,6 @@ export interface Calls {
   readonly counts: JournalStore["counts"]
   readonly next: JournalStore["next"]
   readonly take: JournalStore["take"]
-  readonly begin: JournalStore["begin"]
   readonly make: JournalStore["make"]
   readonly unmake: JournalStore["unmake"]
   readonly madeOf: JournalStore["madeOf"]
@@ -43,7 +42,8 @@ export type Name = keyof Calls
 
 /** Those that write: they share a transaction, and are durable when they are answered. */
 export const writes: ReadonlySet<Name> = new Set<Name>([
-  "begin",
+  "next",
+  "take",
   "make",
   "unmake",
   "end",

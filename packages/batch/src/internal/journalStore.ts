@@ -87,7 +87,7 @@ export class JournalStore {
   readonly #db: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
   #epoch = 0
-  /** Lines that this run has been given, and that are not begun yet. */
+  /** Lines that this run has been given, and that have not ended. */
   readonly #handed = new Set<number>()
   /** The last of the lines that were given in the order of the manifest. */
   #last = 0
@@ -184,7 +184,7 @@ export class JournalStore {
   }
 
   /** Lines to be done, none twice. */
-  next(order: "listed" | "largest", end: "first" | "last", limit: number) {
+  next(order: "listed" | "largest", end: "first" | "last", limit: number, now: number) {
     const found: Array<Row> = []
     const collect = (sql: string, ...values: ReadonlyArray<number>) => {
       for (const row of this.#sql(sql).iterate(...values)) {
@@ -207,20 +207,24 @@ export class JournalStore {
       )
     else if (end === "first") collect(`${columns} = ${states.open} ORDER BY size DESC, seq`)
     else collect(`${columns} = ${states.open} ORDER BY size ASC, seq DESC`)
-    return this.#withMade(found)
+    return this.#begin(found, now)
   }
 
-  take(id: string) {
+  take(id: string, now: number) {
     const row = this.#sql(
       `SELECT seq, id, number, text, state, begun FROM line WHERE id = ? AND state IN (${states.open}, ${states.begun})`
     ).get(id) as unknown as Row | undefined
     if (row === undefined || this.#handed.has(row.seq)) return undefined
     this.#handed.add(row.seq)
-    return this.#withMade([row])[0]
+    return this.#begin([row], now)[0]
   }
 
-  begin(seq: number, now: number): void {
-    this.#sql("UPDATE line SET state = ?, begun = ? WHERE seq = ?").run(states.begun, now, seq)
+  /** What is handed out is begun, as far as anybody knows afterwards. Gives them as they were. */
+  #begin(rows: ReadonlyArray<Row>, now: number) {
+    const begin = this.#sql("UPDATE line SET state = ?, begun = ? WHERE seq = ?")
+    const found = this.#withMade(rows)
+    for (const { seq } of rows) begin.run(states.begun, now, seq)
+    return found
   }
 
   make(seq: number, place: number, object: string): void {

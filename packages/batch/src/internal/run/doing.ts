@@ -95,6 +95,8 @@ export const run = (
   common: Common,
   options: {
     readonly patient: (postponed: Postponed, size: number | null) => Effect.Effect<boolean, never, Transport | Host>
+    /** Told when the transfer is over, and its end is about to be noted. */
+    readonly onDone: (standing: Tally.Standing) => void
     /** Told of every event of the transfer, before anybody else. */
     readonly onEvent: (event: TransferEvent) => void
   }
@@ -104,7 +106,6 @@ export const run = (
     const { line, seq } = item
     const context = yield* Effect.context<Transport | Host>()
     const startedAt = yield* Clock.currentTimeMillis
-    if (!(yield* books.note(books.journal.begin(seq, startedAt)))) return yield* Effect.never
     let outcome: Outcome | undefined
 
     /** Notes how it has ended, and then tells it. */
@@ -118,6 +119,8 @@ export const run = (
           return
         }
         const standing = Tally.standingOf(receipt)
+        // What follows is the journal's: the next line need not wait for it.
+        options.onDone(standing)
         const noted =
           standing === "cancelled"
             ? yield* books.note(books.journal.release(seq, left))

@@ -62,10 +62,10 @@ export const make = (
   })
   for (const item of only ?? []) first.push(readyOf(item, false))
 
-  const fill = (to: Array<Ready>, end: "first" | "last"): Effect.Effect<void, JournalError> =>
+  const fill = (to: Array<Ready>, end: "first" | "last", now: number): Effect.Effect<void, JournalError> =>
     exhausted || to.length > window / 2
       ? Effect.void
-      : Effect.map(journal.next({ order, end, limit: window }), (items) => {
+      : Effect.map(journal.next({ order, end, limit: window, now }), (items) => {
           for (const item of items) to.push(readyOf(item, end === "last"))
           if (items.length === 0) exhausted = true
         })
@@ -91,9 +91,9 @@ export const make = (
       Effect.gen(function* () {
         const again = takeFrom(delayed, now, admits)
         if (again !== undefined) return again
-        yield* fill(first, "first")
+        yield* fill(first, "first", now)
         const wantsSmall = order === "largest" && smallRunning < Math.ceil(running / 4)
-        if (wantsSmall) yield* fill(last, "last")
+        if (wantsSmall) yield* fill(last, "last", now)
         if (!wantsSmall) return takeFrom(first, now, admits) ?? takeFrom(last, now, admits)
         return takeFrom(last, now, admits) ?? takeLast(now, admits)
       }),

@@ -19,7 +19,12 @@ export type Ended =
 export interface Options<R> {
   readonly lot: Lot.Lot
   readonly pace: Pace
-  readonly run: (ready: Lot.Ready, ticket: Ticket) => Effect.Effect<Ended, never, R>
+  /** `done` is called when the line is over but for its books. */
+  readonly run: (
+    ready: Lot.Ready,
+    ticket: Ticket,
+    done: (standing: Tally.Standing) => void
+  ) => Effect.Effect<Ended, never, R>
   /** How long a line waits that was left for later. */
   readonly delayMs: (ready: Lot.Ready) => number
   /** Failures after which none is begun. */
@@ -30,6 +35,9 @@ export interface Options<R> {
 
 /** How long a line waits that refers to the image of another one. */
 const orderMs = 500
+
+/** Ends that may wait for the journal at once: on a disk that is full nothing further is begun. */
+const mostEnding = 256
 
 /** Why lines were not begun. */
 export type Stop = "failures" | "deadline" | undefined
@@ -42,43 +50,65 @@ export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R
       const wake = yield* Queue.sliding<void>(1)
       let running = 0
       let smallRunning = 0
+      /** Lines that are over and whose end is being noted. */
+      let ending = 0
       let failures = 0
 
       const one = (ready: Lot.Ready) =>
         Effect.gen(function* () {
           const ticket = pace.begin(ready.places, { size: ready.item.line.size })
-          const outcome = yield* Effect.onInterrupt(options.run(ready, ticket), () => ticket.end("requeued"))
-          yield* ticket.end(outcome._tag === "Later" ? "requeued" : outcome.standing === "failed" ? "failed" : "good")
+          let isRunning = true
+          const over = (how: "good" | "failed" | "requeued") => {
+            if (!isRunning) return
+            isRunning = false
+            running--
+            ending++
+            if (ready.small) smallRunning--
+            Effect.runFork(ticket.end(how))
+            Queue.offerUnsafe(wake, undefined)
+          }
+          const done = (standing: Tally.Standing) => {
+            if (isRunning && standing === "failed") failures++
+            over(standing === "failed" ? "failed" : "good")
+          }
+          const outcome = yield* Effect.ensuring(
+            Effect.tap(options.run(ready, ticket, done), (ended) =>
+              Effect.sync(() => (ended._tag === "Ended" ? done(ended.standing) : undefined))
+            ),
+            Effect.sync(() => {
+              over("requeued")
+              ending--
+              Queue.offerUnsafe(wake, undefined)
+            })
+          )
           if (outcome._tag === "Later") {
             const now = yield* Clock.currentTimeMillis
             const tries = outcome.why === "order" ? ready.tries : ready.tries + 1
             const notBefore = now + (outcome.why === "order" ? orderMs : delayMs(ready))
             lot.later({ ...ready, item: outcome.item, tries, notBefore })
-          } else if (outcome.standing === "failed") failures++
-        }).pipe(
-          Effect.ensuring(
-            Effect.suspend(() => {
-              running--
-              if (ready.small) smallRunning--
-              return Queue.offer(wake, undefined)
-            })
-          )
-        )
+          }
+          Queue.offerUnsafe(wake, undefined)
+        })
 
       yield* Effect.forkScoped(Effect.forever(Effect.andThen(pace.changed, Queue.offer(wake, undefined))))
 
       while (true) {
         const now = yield* Clock.currentTimeMillis
-        if (now >= deadline) return lot.isEmpty() && running === 0 ? undefined : ("deadline" as const)
+        if (now >= deadline) return lot.isEmpty() && running + ending === 0 ? undefined : ("deadline" as const)
         const stopped = failures >= maxFailures
-        const ready = stopped ? undefined : yield* lot.next({ now, running, smallRunning, admits: pace.admits })
+        const ready =
+          stopped || ending >= mostEnding
+            ? undefined
+            : yield* lot.next({ now, running, smallRunning, admits: pace.admits })
         if (ready !== undefined) {
           running++
           if (ready.small) smallRunning++
           yield* FiberSet.run(fibers, one(ready))
           continue
         }
-        if (running === 0 && (stopped || lot.isEmpty())) return stopped && !lot.isEmpty() ? "failures" : undefined
+        if ((yield* FiberSet.size(fibers)) === 0 && (stopped || lot.isEmpty())) {
+          return stopped && !lot.isEmpty() ? "failures" : undefined
+        }
         const soonest = Math.min(stopped ? Infinity : (lot.soonest() ?? Infinity), deadline)
         yield* soonest === Infinity
           ? Queue.take(wake)
