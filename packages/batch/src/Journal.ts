@@ -58,6 +58,8 @@ export interface Item {
   readonly number: number
   /** What an earlier run has begun and not brought to an end. */
   readonly made: ReadonlyArray<Made>
+  /** The verdicts that it had before it was opened again, and the URIs of those that do not hold any more. */
+  readonly before: { readonly receipt: string; readonly wrong: ReadonlyArray<string> } | undefined
   /** When an earlier run has begun it, in milliseconds since 1970, where it has not come to an end. */
   readonly begunAt: number | undefined
 }
@@ -142,6 +144,8 @@ export interface Journal {
   readonly epoch: number
   /** Takes a manifest over, as a whole or not at all. */
   readonly load: <E, R>(options: LoadOptions<E, R>) => Effect.Effect<Loaded, JournalError | E, R>
+  /** From here on nothing is noted: what is written is there for this run's own questions, until the journal is closed. */
+  readonly hold: Effect.Effect<void, JournalError>
   /** Counts the lines; `only`: of those with these ids. */
   readonly counts: Effect.Effect<Counts, JournalError>
   /**
@@ -172,8 +176,13 @@ export interface Journal {
   readonly release: (seq: number, left: boolean) => Effect.Effect<void, JournalError>
   /** Lines that are done of which an earlier run has begun something that was not there when it was looked for. */
   readonly strays: Effect.Effect<ReadonlyArray<Item>, JournalError>
-  /** Opens lines again that have ended: all that failed, or one with an id. Gives how many. */
-  readonly reopen: (which: "failed" | { readonly id: string }) => Effect.Effect<number, JournalError>
+  /**
+   * Opens lines again that have ended: all that failed, or one with an id, of which a destination's verdict does not hold
+   * any more.
+   */
+  readonly reopen: (
+    which: "failed" | { readonly id: string; readonly wrong: string }
+  ) => Effect.Effect<void, JournalError>
   /** Whether receipts were taken back since `copied`: of lines that were opened again, or changed. */
   readonly tookBack: Effect.Effect<boolean, JournalError>
   /** Somebody has copied all receipts afresh. */

@@ -24,11 +24,12 @@ const pageRows = 256
 
 const lineOf = ({ text }: Pick<Row, "text">): Line.Line => Line.restore(text)
 
-const itemOf = (row: Row & { readonly made: ReadonlyArray<unknown> }): Item => ({
+const itemOf = (row: Row & { readonly made: ReadonlyArray<unknown>; readonly before: Item["before"] }): Item => ({
   seq: row.seq,
   line: lineOf(row),
   number: row.number,
   made: row.made as Item["made"],
+  before: row.before,
   begunAt: row.state === 1 ? (row.begun ?? undefined) : undefined
 })
 
@@ -112,6 +113,7 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
       path,
       epoch,
       load: load(thread),
+      hold: thread.call("hold"),
       counts: thread.call("counts"),
       next: ({ end, limit, now, order }) =>
         Effect.map(thread.call("next", order, end, limit, now), (rows) => rows.map(itemOf)),
@@ -123,7 +125,8 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
       end: (seq, { bytes, ending, left, receipt }) => thread.call("end", seq, ending, receipt, bytes, left),
       release: (seq, left) => thread.call("release", seq, left),
       strays: Effect.map(thread.call("strays"), (rows) => rows.map(itemOf)),
-      reopen: (which) => thread.call("reopen", which === "failed" ? undefined : which.id),
+      reopen: (which) =>
+        which === "failed" ? thread.call("reopenFailed") : thread.call("reopen", which.id, which.wrong),
       tookBack: thread.call("tookBack"),
       copied: thread.call("copied"),
       ofImage: (id) =>

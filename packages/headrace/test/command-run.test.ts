@@ -4,7 +4,7 @@ import { once } from "node:events"
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { type AddressInfo, connect, createServer as createTcp, type Socket } from "node:net"
 import { join } from "node:path"
-import type { BatchEvent } from "headrace"
+import type { BatchEvent, Receipt } from "headrace"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import * as Command from "./support/command.ts"
 
@@ -173,6 +173,28 @@ describe("a second time", () => {
     expect(receipts.map(({ id }) => id).sort()).toEqual(["i0", "i1", "i2"])
     expect(receipts.every(({ destinations }) => destinations[0].status === "verified")).toBe(true)
   })
+})
+
+it("of a line that is done again only the destinations that failed are written", async () => {
+  const name = `n${names++}`
+  await writeFile(join(folder, name), Command.random(5000))
+  await writeFile(join(folder, "shut"), "")
+  await write([
+    { id: "two", source: name, to: [`glance://emb/${name}`, "shut/there"], also: [`glance://emb/${name}-also`] }
+  ])
+  expect((await run(["m.ndjson", "--receipts", "r"])).code).toBe(2)
+  expect([images(name).length, images(`${name}-also`).length]).toEqual([1, 1])
+  await rm(join(folder, "shut"))
+  await mkdir(join(folder, "shut"))
+  const again = await run(["m.ndjson", "--retry-failed", "--receipts", "r", "--json"])
+  expect(again.code, again.stderr).toBe(0)
+  expect([images(name).length, images(`${name}-also`).length]).toEqual([1, 1])
+  const receipt = JSON.parse(await readFile(join(folder, "r"), "utf8")) as Receipt
+  expect(receipt.destinations.map(({ required, status, uri }) => [uri, required, status])).toEqual([
+    [`glance://emb/${name}`, true, "verified"],
+    ["shut/there", true, "stored"],
+    [`glance://emb/${name}-also`, false, "verified"]
+  ])
 })
 
 describe("what is begun", () => {

@@ -24,6 +24,7 @@ export interface Calls {
   readonly end: JournalStore["end"]
   readonly release: JournalStore["release"]
   readonly strays: JournalStore["strays"]
+  readonly reopenFailed: JournalStore["reopenFailed"]
   readonly reopen: JournalStore["reopen"]
   readonly tookBack: JournalStore["tookBack"]
   readonly copied: JournalStore["copied"]
@@ -35,6 +36,7 @@ export interface Calls {
   readonly loadBegin: JournalStore["loadBegin"]
   readonly load: (lines: ReadonlyArray<Given>, replan: boolean) => ReturnType<JournalStore["load"]>
   readonly loadEnd: JournalStore["loadEnd"]
+  readonly hold: JournalStore["hold"]
   readonly close: () => void
 }
 
@@ -48,6 +50,7 @@ export const writes: ReadonlySet<Name> = new Set<Name>([
   "unmake",
   "end",
   "release",
+  "reopenFailed",
   "reopen",
   "copied"
 ])

@@ -4,6 +4,7 @@
  * - `line`: a line of the manifest each, found by its id; so that no id is there twice, however long the manifest is.
  * - `made`: objects that were begun and are not proven, by the names that they were given before.
  * - `receipt`: the verdicts, in the order in which they came.
+ * - `before`: the verdicts of lines that were opened again, with the URIs of those that do not hold any more.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 
@@ -64,6 +65,7 @@ const tables = `
     epoch INTEGER NOT NULL,
     PRIMARY KEY (seq, place, object)
   ) WITHOUT ROWID;
+  CREATE TABLE before (seq INTEGER PRIMARY KEY, json TEXT NOT NULL, wrong TEXT NOT NULL);
   CREATE TABLE receipt (number INTEGER PRIMARY KEY AUTOINCREMENT, seq INTEGER NOT NULL UNIQUE, json TEXT NOT NULL);
 `
 
@@ -179,8 +181,15 @@ export class JournalStore {
     return this.#sql("SELECT place, object FROM made WHERE seq = ? ORDER BY place").all(seq)
   }
 
+  #before(seq: number) {
+    const row = this.#sql("SELECT json, wrong FROM before WHERE seq = ?").get(seq)
+    return row === undefined
+      ? undefined
+      : { receipt: String(row["json"]), wrong: JSON.parse(String(row["wrong"])) as ReadonlyArray<string> }
+  }
+
   #withMade(rows: ReadonlyArray<Row>) {
-    return rows.map((row) => Object.assign(row, { made: this.madeOf(row.seq) }))
+    return rows.map((row) => Object.assign(row, { made: this.madeOf(row.seq), before: this.#before(row.seq) }))
   }
 
   /** Lines to be done, none twice. */
@@ -243,6 +252,7 @@ export class JournalStore {
     this.#sql("UPDATE line SET state = ?, size = ? WHERE seq = ?").run(states[ending], bytes, seq)
     if (!keep) this.#forget(seq)
     this.#sql("INSERT OR REPLACE INTO receipt (seq, json) VALUES (?, ?)").run(seq, receipt)
+    this.#sql("DELETE FROM before WHERE seq = ?").run(seq)
     this.#handed.delete(seq)
   }
 
@@ -265,12 +275,26 @@ export class JournalStore {
     )
   }
 
-  reopen(id: string | undefined): number {
-    const which = id === undefined ? "state = ?" : `state IN (?, ${states.done}) AND id = ?`
-    const values = id === undefined ? [states.failed] : [states.failed, id]
-    const taken = this.#sql(`DELETE FROM receipt WHERE seq IN (SELECT seq FROM line WHERE ${which})`).run(...values)
-    if (taken.changes > 0) this.#setMeta("took back", 1)
-    return Number(this.#sql(`UPDATE line SET state = ${states.open} WHERE ${which}`).run(...values).changes)
+  /** Takes receipts back, into `before`, and opens their lines. */
+  #reopen(which: string, ...values: ReadonlyArray<number | string>): void {
+    const lines = `SELECT seq FROM line WHERE ${which}`
+    const kept = `INSERT OR REPLACE INTO before SELECT seq, json, '[]' FROM receipt WHERE seq IN (${lines})`
+    if (this.#sql(kept).run(...values).changes === 0) return
+    this.#sql(`DELETE FROM receipt WHERE seq IN (${lines})`).run(...values)
+    this.#sql(`UPDATE line SET state = ${states.open} WHERE ${which}`).run(...values)
+    this.#setMeta("took back", 1)
+  }
+
+  reopenFailed(): void {
+    this.#reopen(`state = ${states.failed}`)
+  }
+
+  reopen(id: string, wrong: string): void {
+    this.#reopen(`state IN (${states.done}, ${states.failed}) AND id = ?`, id)
+    const seq = this.#sql("SELECT seq FROM line WHERE id = ?").get(id)?.["seq"]
+    const before = seq === undefined ? undefined : this.#before(Number(seq))
+    if (before === undefined) return
+    this.#sql("UPDATE before SET wrong = ? WHERE seq = ?").run(JSON.stringify([...before.wrong, wrong]), Number(seq))
   }
 
   tookBack(): boolean {
@@ -307,6 +331,12 @@ export class JournalStore {
   /** Whether the manifest of this content was taken over last, with nothing left out. */
   isLoaded(content: string): boolean {
     return this.#meta("content") === content
+  }
+
+  /** Begins a transaction that is never ended well: what follows sees what was written in it, and nobody else ever does. */
+  hold(): void {
+    this.#db.exec("BEGIN IMMEDIATE")
+    this.fence()
   }
 
   /** Begins to take a manifest over: a transaction that only `loadEnd` ends. */
@@ -352,6 +382,7 @@ export class JournalStore {
 
   /** The line is another one from here on, and is to be done. What was begun of it is still to be tidied up. */
   #change(seq: number, to: { number: number; size: number; loaded: number; image: string | null; text: string }): void {
+    this.#sql("DELETE FROM before WHERE seq = ?").run(seq)
     if (this.#sql("DELETE FROM receipt WHERE seq = ?").run(seq).changes > 0) this.#setMeta("took back", 1)
     this.#sql(
       `UPDATE line SET number = ?, size = ?, loaded = ?, image = ?, text = ?,

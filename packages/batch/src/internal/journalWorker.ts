@@ -124,8 +124,8 @@ const run = ({ args, name }: Call): unknown => {
   if (name === "open") return open()
   if (name === "close") return close()
   if (store === undefined) throw new Refusal("Unusable", "it is closed")
-  if (name === "loadBegin") {
-    store.loadBegin()
+  if (name === "loadBegin" || name === "hold") {
+    store[name]()
     loading = true
     return undefined
   }

@@ -14,10 +14,12 @@ import type { Source } from "@headrace/core/Source"
 import * as Transfer from "@headrace/core/Transfer"
 import type { TransferEvent } from "@headrace/core/TransferEvent"
 import type { Transport } from "@headrace/core/Transport"
+import type { TransferOptions } from "../../BatchOptions.ts"
 import type { Item } from "../../Journal.ts"
 import type { Books } from "./books.ts"
 import * as Earlier from "./earlier.ts"
 import * as RunEnds from "./ends.ts"
+import * as Again from "./again.ts"
 import type * as Existing from "./existing.ts"
 import type * as Metadata from "./metadata.ts"
 import * as Tally from "./tally.ts"
@@ -29,7 +31,7 @@ export interface Common {
   readonly metadata: Metadata.Metadata
   readonly existing: Existing.Existing
   /** Of the transfers. */
-  readonly transfer: Omit<Transfer.Options, "source" | "to" | "also" | "id" | "onEvent" | "expect" | "cancel">
+  readonly transfer: TransferOptions
   readonly tally: Tally.Tally
   readonly emit: (event: TransferEvent) => Effect.Effect<void>
   /** Told of images that were not there. */
@@ -103,15 +105,18 @@ export const run = (
 ): Effect.Effect<Outcome, never, Services> =>
   Effect.gen(function* () {
     const { books, emit, resolver, tally, transfer } = common
-    const { line, seq } = item
+    const { seq } = item
+    const again = Again.of(item)
+    const { line } = again
     const context = yield* Effect.context<Transport | Host>()
     const startedAt = yield* Clock.currentTimeMillis
     let outcome: Outcome | undefined
 
     /** Notes how it has ended, and then tells it. */
-    const conclude = (receipt: Receipt.Receipt, tell: Effect.Effect<void>) =>
+    const conclude = (partly: Receipt.Receipt, tell: (receipt: Receipt.Receipt) => Effect.Effect<void>) =>
       Effect.gen(function* () {
-        const postponed = later(receipt)
+        const receipt = again.merge(partly)
+        const postponed = later(partly)
         const left = receipt.destinations.some(({ error }) => error !== undefined && error.left !== "none")
         if (postponed !== undefined && (yield* options.patient(postponed, receipt.source.size ?? line.size ?? null))) {
           const made = yield* Effect.orElseSucceed(books.journal.madeOf(seq), () => item.made)
@@ -135,7 +140,7 @@ export const run = (
         // What is not noted did not happen: the next run looks at it.
         if (!noted) return
         Tally.add(tally, receipt)
-        yield* tell
+        yield* tell(receipt)
         outcome = { _tag: "Ended", standing, receipt }
       })
 
@@ -164,11 +169,12 @@ export const run = (
           source: { uri: line.source, size },
           destinations: destinations.map(({ required, uri }) => ({ uri, required }))
         } as const
-        const tell = Effect.gen(function* () {
-          yield* emit(start)
-          for (const end of destinations) yield* emit({ type: "verdict", at, id: line.id, ...end })
-          yield* emit({ type: "receipt", at, ...receipt })
-        })
+        const tell = (whole: Receipt.Receipt) =>
+          Effect.gen(function* () {
+            yield* emit(start)
+            for (const end of destinations) yield* emit({ type: "verdict", at, id: line.id, ...end })
+            yield* emit({ type: "receipt", at, ...whole })
+          })
         yield* conclude(receipt, tell)
       })
 
@@ -181,7 +187,9 @@ export const run = (
 
     const body = Effect.gen(function* () {
       const note: RunEnds.Note = (place, object) => books.note(books.journal.make(seq, { place, object }))
-      const resolved = yield* Effect.result(RunEnds.open(item, resolver, common.metadata, note))
+      // Only a verdict that could not be looked at again, say: there is nothing to be done.
+      if (again.stands) return yield* concludeWith(null, {}, [])
+      const resolved = yield* Effect.result(RunEnds.open(again, resolver, common.metadata, note))
       if (Result.isFailure(resolved)) {
         const { failure } = resolved
         if (failure._tag === "Waits") {
@@ -256,7 +264,7 @@ export const run = (
         if (event.type !== "receipt") return emit(event)
         const { at: _at, type: _type, ...receipt } = event
         return Effect.provideContext(
-          conclude(receipt, Effect.andThen(Effect.forEach(held, emit), emit(event))),
+          conclude(receipt, (whole) => Effect.andThen(Effect.forEach(held, emit), emit({ ...event, ...whole }))),
           context
         )
       }

@@ -12,9 +12,10 @@ import type { Description } from "@headrace/glance/GlanceImages"
 import type * as GlanceUri from "@headrace/glance/GlanceUri"
 import { randomUUID } from "node:crypto"
 import * as Ends from "../../Ends.ts"
-import type { Item, JournalError } from "../../Journal.ts"
+import type { JournalError } from "../../Journal.ts"
 import type { Line } from "../../Line.ts"
 import * as Uri from "../../Uri.ts"
+import type * as Again from "./again.ts"
 import * as Metadata from "./metadata.ts"
 
 /** How what users write becomes sources and stores; a program may have its own. */
@@ -82,7 +83,7 @@ const newImagesOf = (line: Line) =>
 
 /** Finds a line's ends. Without `note` nothing is going to be made. */
 export const open = (
-  { line }: Item,
+  { line, placeOf }: Again.Again,
   resolver: Resolver,
   metadata: Metadata.Metadata,
   note: Note | undefined
@@ -93,16 +94,19 @@ export const open = (
     const description = named.length === 0 ? undefined : yield* metadata.describe(line)
     const had = yield* metadata.had(description)
     const images = yield* Effect.forEach(named, ({ image, place }) =>
-      Effect.map(metadata.finish(Metadata.imageOf(image, line, had)), (finished) => ({ place, image: finished }))
+      Effect.map(metadata.finish(Metadata.imageOf(image, line, had)), (finished) => ({
+        place: placeOf(place),
+        image: finished
+      }))
     )
     const newImage: Ends.NewImage = (image, place) =>
       Effect.map(
         Effect.promise(() => import("@headrace/glance/GlanceStore")),
         ({ image: store }) => {
-          const whole = images.find((one) => one.place === place)?.image ?? image
+          const whole = images.find((one) => one.place === placeOf(place))?.image ?? image
           if (note === undefined) return store(whole)
           const { newId: _, ...rest } = whole
-          return store({ ...rest, newIds: noting(note, place, whole) })
+          return store({ ...rest, newIds: noting(note, placeOf(place), whole) })
         }
       )
     return { source, description, images, ...(yield* resolver.destinations(line, newImage)) }

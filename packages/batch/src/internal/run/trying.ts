@@ -9,7 +9,9 @@ import type { Host } from "@headrace/core/Host"
 import * as Transfer from "@headrace/core/Transfer"
 import type { Transport } from "@headrace/core/Transport"
 import type { Plan } from "../../BatchEvent.ts"
+import type { TransferOptions } from "../../BatchOptions.ts"
 import type { Item } from "../../Journal.ts"
+import * as Again from "./again.ts"
 import * as RunEnds from "./ends.ts"
 import type * as Existing from "./existing.ts"
 import type * as Metadata from "./metadata.ts"
@@ -20,7 +22,7 @@ export interface Common {
   readonly resolver: RunEnds.Resolver
   readonly metadata: Metadata.Metadata
   readonly existing: Existing.Existing
-  readonly transfer: Omit<Transfer.Options, "source" | "to" | "also" | "id" | "onEvent" | "expect" | "cancel">
+  readonly transfer: TransferOptions
   readonly tally: Tally.Tally
   readonly emit: (event: Plan) => Effect.Effect<void>
 }
@@ -29,7 +31,8 @@ export interface Common {
 export const run = (item: Item, common: Common): Effect.Effect<boolean, never, Transport | Host | BlockPool> =>
   Effect.gen(function* () {
     const { emit, existing, metadata, resolver, tally, transfer } = common
-    const { line } = item
+    const again = Again.of(item)
+    const { line } = again
     const at = new Date(yield* Clock.currentTimeMillis).toISOString()
     const planOf = (action: "create" | "skip" | "fail", why: string): Plan => ({
       type: "plan",
@@ -43,7 +46,7 @@ export const run = (item: Item, common: Common): Effect.Effect<boolean, never, T
         why
       }))
     })
-    const resolved = yield* Effect.result(RunEnds.open(item, resolver, metadata, undefined))
+    const resolved = yield* Effect.result(RunEnds.open(again, resolver, metadata, undefined))
     if (Result.isFailure(resolved)) {
       // What a line waits for is there when it is its turn.
       if (resolved.failure._tag === "Waits") {
