@@ -3,6 +3,8 @@
  *   cc -O2 -pthread -o sink sink.c && ./sink PORT                            PORT 0: any; the port is printed
  *   cc -O2 -pthread -DTLS -o sink sink.c -lssl -lcrypto && ./sink PORT PEM   the same over TLS; PEM has certificate and key
  *
+ * With SINK_IMAGE_MIB every image has so many MiB of data, and gives them.
+ *
  * GET /bench tells what has come since the last GET /bench: the number of requests, and of the last PUT the bytes, the
  * seconds from the first of them to the last, and the longest time between two.
  */
@@ -21,6 +23,28 @@ static int answer(struct peer *p, int status, const char *reason, const char *bo
                          "X-Openstack-Request-Id: req-sink\r\n\r\n%s",
                          status, reason, strlen(body), body);
   return give(p, out, (size_t)n) == n;
+}
+
+static long long image_bytes(void) {
+  const char *mib = getenv("SINK_IMAGE_MIB");
+  return mib == NULL ? 0 : atoll(mib) << 20;
+}
+
+/* The data of an image: the same piece of memory again and again. */
+static int give_image(struct peer *p) {
+  static char piece[1 << 20];
+  char out[256];
+  long long left = image_bytes();
+  int n = snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %lld\r\n\r\n",
+                   left);
+  if (give(p, out, (size_t)n) != n) return 0;
+  while (left > 0) {
+    size_t most = left < (long long)sizeof piece ? (size_t)left : sizeof piece;
+    ssize_t gave = give(p, piece, most);
+    if (gave <= 0) return 0;
+    left -= gave;
+  }
+  return 1;
 }
 
 static int serve(struct peer *p) {
@@ -91,6 +115,10 @@ static int serve(struct peer *p) {
     pthread_mutex_lock(&lock);
     long long size = last_size;
     pthread_mutex_unlock(&lock);
+    if (image_bytes() > 0) {
+      if (strstr(path, "/file") != NULL) return give_image(p) && !close_it;
+      size = image_bytes();
+    }
     /* No digest: nobody has looked at the bytes. */
     snprintf(json, sizeof json,
              "{\"id\":\"%s\",\"status\":\"active\",\"size\":%lld,\"checksum\":null,\"os_hash_algo\":null,"

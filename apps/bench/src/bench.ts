@@ -19,7 +19,7 @@ export interface Bench {
   readonly pipeline: string
   /** The program that writes to S3, bundled into one file. */
   readonly s3: string
-  readonly program: (name: "alone" | "many") => string
+  readonly program: (name: "alone" | "many" | "batch") => string
   /** A Python with openstacksdk, where there is one. */
   readonly python: string | undefined
   readonly say: (...lines: ReadonlyArray<string>) => void

@@ -12,6 +12,7 @@ import { parseArgs } from "node:util"
 import { rolldown } from "rolldown"
 import type { Bench } from "./bench.ts"
 import { compile } from "./measure.ts"
+import { batch, lines } from "./sections/batch.ts"
 import { digests } from "./sections/digests.ts"
 import { fanOut } from "./sections/fanOut.ts"
 import { limits } from "./sections/limits.ts"
@@ -22,7 +23,7 @@ import { s3 } from "./sections/s3.ts"
 import { small, start } from "./sections/small.ts"
 import * as Sink from "./sink.ts"
 
-const sections = { sending, tls, digests, real, memory, limits, small, start, s3, "fan-out": fanOut }
+const sections = { sending, tls, digests, real, memory, limits, small, start, s3, "fan-out": fanOut, batch, lines }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -22,10 +22,15 @@ export interface Seen {
  * Starts a compiled sink; over TLS when a file with certificate and key is given; one that takes so many MiB a second of
  * each body when it is told.
  */
-export const start = async (program: string, pem?: string, mibPerSecond?: number): Promise<Sink> => {
+export const start = async (
+  program: string,
+  pem?: string,
+  mibPerSecond?: number,
+  more?: Readonly<Record<string, string>>
+): Promise<Sink> => {
   const child = spawn(program, pem === undefined ? ["0"] : ["0", pem], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, ...(mibPerSecond === undefined ? undefined : { SINK_MIB_S: String(mibPerSecond) }) }
+    env: { ...process.env, ...more, ...(mibPerSecond === undefined ? undefined : { SINK_MIB_S: String(mibPerSecond) }) }
   })
   const port = await new Promise<string>((resolve, reject) => {
     child.stdout.once("data", (line: Buffer) => resolve(line.toString().trim()))
