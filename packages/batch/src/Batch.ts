@@ -27,6 +27,7 @@ export {
   BatchError
 }
 
+export type { Failures } from "./internal/run/going.ts"
 export type { Given, Options, Result, ToldLine, TransferOptions } from "./BatchOptions.ts"
 
 /**
@@ -77,8 +78,10 @@ const load = (
     if (loaded.taken) return loaded
     const few = (count: number) => (count === 1 ? "1 line" : `${count} lines`)
     const message =
-      loaded.wrong > 0
-        ? `${few(loaded.wrong)} of ${name} ${loaded.wrong === 1 ? "is" : "are"} wrong: nothing was begun`
-        : `${few(loaded.changed)} of ${name} ${loaded.changed === 1 ? "was" : "were"} changed since an earlier run: nothing was begun`
+      loaded.wrong + loaded.changed === 0
+        ? `${name} has no line, and the journal has some of an earlier run: nothing was begun`
+        : loaded.wrong > 0
+          ? `${few(loaded.wrong)} of ${name} ${loaded.wrong === 1 ? "is" : "are"} wrong: nothing was begun`
+          : `${few(loaded.changed)} of ${name} ${loaded.changed === 1 ? "was" : "were"} changed since an earlier run: nothing was begun`
     return yield* new BatchError({ reason: "Manifest", message, loaded })
   })

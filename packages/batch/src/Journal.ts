@@ -177,11 +177,11 @@ export interface Journal {
   /** Lines that are done of which an earlier run has begun something that was not there when it was looked for. */
   readonly strays: Effect.Effect<ReadonlyArray<Item>, JournalError>
   /**
-   * Opens lines again that have ended: all that failed, or one with an id, of which a destination's verdict does not hold
+   * Opens lines again that have ended: those that failed, all of them or with these ids, or one with an id, of which a destination's verdict does not hold
    * any more.
    */
   readonly reopen: (
-    which: "failed" | { readonly id: string; readonly wrong: string }
+    which: { readonly failed: ReadonlyArray<string> | undefined } | { readonly id: string; readonly wrong: string }
   ) => Effect.Effect<void, JournalError>
   /** Whether receipts were taken back since `copied`: of lines that were opened again, or changed. */
   readonly tookBack: Effect.Effect<boolean, JournalError>
@@ -196,6 +196,8 @@ export interface Journal {
   >
   /** Receipts in the order in which they were noted, those after a number. */
   readonly receipts: (after: number) => Stream.Stream<Noted, JournalError>
+  /** Whether a receipt is, or before it was taken back was, the one of a line with an id. */
+  readonly knows: (id: string, receipt: string) => Effect.Effect<boolean, JournalError>
   /** Whether there is a line with an id, also one that the manifest has no more. */
   readonly has: (id: string) => Effect.Effect<boolean, JournalError>
   /** The number of the receipt of a line with an id, where it has one. */

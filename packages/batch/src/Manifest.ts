@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import ndjson from "ndjson"
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
+import { stat } from "node:fs/promises"
 import { type Readable, pipeline } from "node:stream"
 import { ManifestLines } from "./internal/manifestLines.ts"
 import * as Line from "./Line.ts"
@@ -122,14 +123,17 @@ export const fromFile = (path: string): Stream.Stream<Read, ManifestError> =>
   fromReadable(() => createReadStream(path, { highWaterMark: 256 * 1024 }), path)
 
 /**
- * Names a file's content: whoever has read it under this name need not read it again.
+ * Names a file's content: whoever has read it under this name need not read it again. `undefined` where it is no ordinary
+ * file.
  *
  * @since 0.1.0
  * @category reading
  */
-export const contentOf = (path: string): Effect.Effect<string, ManifestError> =>
+export const contentOf = (path: string): Effect.Effect<string | undefined, ManifestError> =>
   Effect.tryPromise({
     try: async (signal) => {
+      // What comes out of a pipe comes once.
+      if (!(await stat(path)).isFile()) return undefined
       const hash = createHash("sha256")
       for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024, signal }))
         hash.update(chunk as Buffer)

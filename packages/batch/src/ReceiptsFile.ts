@@ -5,9 +5,11 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { type FileHandle, open as openFile, rename, stat } from "node:fs/promises"
 import type { Journal, JournalError } from "./Journal.ts"
@@ -38,6 +40,8 @@ const tailBytes = 4 * 1024 * 1024
 interface Tail {
   /** Bytes of the lines that are complete. */
   readonly complete: number
+  /** The last receipt. */
+  readonly last: string
   /** The id of the last receipt; `undefined` when there is none, and `null` when it is none. */
   readonly id: string | undefined | null
 }
@@ -47,17 +51,14 @@ const tailOf = async (file: FileHandle, size: number): Promise<Tail> => {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from)
   const bytes = buffer.subarray(0, bytesRead)
   const end = bytes.lastIndexOf(0x0a)
-  if (end < 0) return { complete: 0, id: from === 0 && isBeginning(bytes) ? undefined : null }
+  if (end < 0) return { complete: 0, last: "", id: from === 0 && isBeginning(bytes) ? undefined : null }
   const line = bytes.subarray(bytes.lastIndexOf(0x0a, end - 1) + 1, end).toString("utf8")
-  return { complete: from + end + 1, id: idOf(line) }
+  return { complete: from + end + 1, last: line, id: idOf(line) }
 }
 
 /** What a crash has left of the first line. */
-const isBeginning = (bytes: Uint8Array): boolean => {
-  const begin = '{"id":'
-  const text = Buffer.from(bytes.subarray(0, begin.length)).toString("utf8")
-  return begin.startsWith(text) || text === begin
-}
+const isBeginning = (bytes: Uint8Array): boolean =>
+  /^\{"id":"(?:[^"\\]|\\.)*","source":\{"uri":/.test(Buffer.from(bytes).toString("utf8"))
 
 const idOf = (line: string): string | null => {
   try {
@@ -66,6 +67,21 @@ const idOf = (line: string): string | null => {
   } catch {
     return null
   }
+}
+
+/**
+ * A file that follows a journal.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Following {
+  /** To be run whenever the journal has more. */
+  readonly moved: Effect.Effect<void>
+  /** Fails when the file cannot be written. */
+  readonly lost: Effect.Effect<never, ReceiptsFileError | JournalError>
+  /** Brings the file to the journal's end, durably. */
+  readonly finish: Effect.Effect<void, ReceiptsFileError | JournalError>
 }
 
 /**
@@ -78,7 +94,7 @@ const idOf = (line: string): string | null => {
 export const follow = (
   path: string,
   journal: Journal
-): Effect.Effect<{ readonly moved: Effect.Effect<void> }, ReceiptsFileError | JournalError, Scope.Scope> =>
+): Effect.Effect<Following, ReceiptsFileError | JournalError, Scope.Scope> =>
   Effect.gen(function* () {
     let after = yield* resume(path, journal)
     const file = yield* Effect.acquireRelease(
@@ -100,46 +116,72 @@ export const follow = (
     )
     yield* copy
     if (yield* journal.tookBack) yield* journal.copied
+    const lock = Semaphore.makeUnsafe(1)
     const wake = yield* Queue.sliding<void>(1)
-    // At the end of all, and only when what wrote the receipts has come to its end.
-    yield* Effect.addFinalizer(() =>
-      Effect.ignore(
-        Effect.andThen(
-          copy,
-          attempt(path, () => file.sync())
-        )
+    const lost = yield* Deferred.make<never, ReceiptsFileError | JournalError>()
+    const finish = Effect.andThen(
+      lock.withPermits(1)(copy),
+      attempt(path, () => file.sync())
+    )
+    // After an interruption: when what wrote the receipts has come to its end.
+    yield* Effect.addFinalizer(() => Effect.ignore(finish))
+    yield* Effect.forkScoped(
+      Effect.catch(Effect.forever(Effect.andThen(Queue.take(wake), lock.withPermits(1)(copy))), (error) =>
+        Deferred.fail(lost, error)
       )
     )
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(wake), Effect.ignore(copy))))
-    return { moved: Effect.asVoid(Queue.offer(wake, undefined)) }
+    return { moved: Effect.asVoid(Queue.offer(wake, undefined)), lost: Deferred.await(lost), finish }
   })
 
-/** Brings the file to a state that can be gone on with, and gives the order of its last receipt. */
-const resume = (path: string, journal: Journal): Effect.Effect<number, ReceiptsFileError | JournalError> =>
+/** What is in the file; `undefined` where there is nothing. Fails where it is not this journal's. */
+const look = (
+  path: string,
+  journal: Journal
+): Effect.Effect<(Tail & { readonly size: number }) | undefined, ReceiptsFileError | JournalError> =>
   Effect.gen(function* () {
     const found = yield* attempt(path, () => stat(path).catch(missing))
-    if (found === undefined || found.size === 0) return 0
+    if (found === undefined) return undefined
     if (!found.isFile())
       return yield* new ReceiptsFileError({ path, message: "this is no file to write receipts into" })
-    const { complete, id } = yield* attempt(path, async () => {
-      const file = await openFile(path, "r+")
+    if (found.size === 0) return undefined
+    const tail = yield* attempt(path, async () => {
+      const file = await openFile(path, "r")
       try {
         return await tailOf(file, found.size)
       } finally {
         await file.close()
       }
     })
-    if (id === null || (id !== undefined && !(yield* journal.has(id)))) {
+    const { id, last } = tail
+    if (id === null || (id !== undefined && !(yield* journal.knows(id, last)))) {
       const message = "it holds something else than receipts of this manifest: name another file"
       return yield* new ReceiptsFileError({ path, message })
     }
-    const order = id === undefined ? undefined : yield* journal.receiptOf(id)
+    return { ...tail, size: found.size }
+  })
+
+/**
+ * Looks whether a file can follow a journal, and touches neither.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const check = (path: string, journal: Journal): Effect.Effect<void, ReceiptsFileError | JournalError> =>
+  Effect.asVoid(look(path, journal))
+
+/** Brings the file to a state that can be gone on with, and gives the order of its last receipt. */
+const resume = (path: string, journal: Journal): Effect.Effect<number, ReceiptsFileError | JournalError> =>
+  Effect.gen(function* () {
+    const found = yield* look(path, journal)
+    if (found === undefined) return 0
+    const { complete, id, size } = found
+    const order = typeof id === "string" ? yield* journal.receiptOf(id) : undefined
     // Some of its lines are done again: all are written anew, so that each has one receipt.
     if (order === undefined || (yield* journal.tookBack)) return yield* anew(path)
     yield* attempt(path, async () => {
       const file = await openFile(path, "r+")
       try {
-        if (complete < found.size) await file.truncate(complete)
+        if (complete < size) await file.truncate(complete)
       } finally {
         await file.close()
       }

@@ -14,6 +14,7 @@ import { existsSync } from "node:fs"
 import { hostname } from "node:os"
 import { type Item, type Journal, JournalError, type Loaded, type LoadOptions, type Noted } from "./Journal.ts"
 import type { Given, Row, Told } from "./internal/journalStore.ts"
+import * as Places from "./internal/places.ts"
 import * as Sizes from "./internal/sizes.ts"
 import * as Thread from "./internal/journalThread.ts"
 import * as Line from "./Line.ts"
@@ -41,7 +42,8 @@ const givenOf = (number: number, line: Line.Line): Given => ({
   number,
   size: line.size ?? Sizes.ofFile(line.source) ?? null,
   text: Line.encode(line),
-  image: imageOf(line.source)
+  image: imageOf(line.source),
+  places: Places.of(line)
 })
 
 const receipts = (thread: Thread.Thread, after: number): Stream.Stream<Noted, JournalError> =>
@@ -87,7 +89,11 @@ const read = <E, R>(
         for (const one of told) onLine(one)
       })
     )
-    const taken = (sum.wrong === 0 || skipInvalid) && (sum.changed === 0 || replan)
+    // A list that could not be made is empty as well: it takes nothing away.
+    const empty = sum.fresh + sum.same + sum.changed + sum.wrong === 0
+    const { done, failed, open } = yield* thread.call("counts")
+    const taken =
+      (sum.wrong === 0 || skipInvalid) && (sum.changed === 0 || replan) && !(empty && open + done + failed > 0)
     // A manifest with lines that are wrong is read again each time, to say so each time.
     const { told, vanished } = yield* thread.call(
       "loadEnd",
@@ -126,7 +132,7 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
       release: (seq, left) => thread.call("release", seq, left),
       strays: Effect.map(thread.call("strays"), (rows) => rows.map(itemOf)),
       reopen: (which) =>
-        which === "failed" ? thread.call("reopenFailed") : thread.call("reopen", which.id, which.wrong),
+        "failed" in which ? thread.call("reopenFailed", which.failed) : thread.call("reopen", which.id, which.wrong),
       tookBack: thread.call("tookBack"),
       copied: thread.call("copied"),
       ofImage: (id) =>
@@ -138,6 +144,7 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
           }))
         ),
       receipts: (after) => receipts(thread, after),
+      knows: (id, receipt) => thread.call("knows", id, receipt),
       has: (id) => thread.call("has", id),
       receiptOf: (id) => thread.call("receiptOf", id),
       commits: thread.commits

@@ -103,7 +103,12 @@ describe("lines that are wrong", () => {
       /^headrace: m\.ndjson: the journal: this is no journal of a batch\n$/
     )
     await fails(["m.ndjson", "--journal", "no/j"], /^headrace: no\/j: the journal: it cannot be opened: check that/)
-    await fails(["m.ndjson", "--receipts", "m.ndjson"], /^headrace: m\.ndjson: it holds something else than receipts/)
+    await writeFile(join(folder, "other"), '{"id":"a","source":"a"}')
+    await fails(["m.ndjson", "--receipts", "other"], /^headrace: other: it holds something else than receipts/)
+    await fails(
+      ["m.ndjson", "--receipts", "m.ndjson"],
+      /^headrace: --receipts: m\.ndjson is the manifest or the journal/
+    )
     await fails(["m.ndjson", "--concurrency", "0"], /^headrace: --concurrency: "0" is not auto or a number from 1/)
     await fails(["m.ndjson", "--order", "x"], /^headrace: --order: "x" is not one of listed, largest\n$/)
     await fails(["m.ndjson", "--max-failures", "x"], /^headrace: --max-failures: "x" is not a number of lines/)

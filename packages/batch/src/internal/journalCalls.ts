@@ -30,6 +30,7 @@ export interface Calls {
   readonly copied: JournalStore["copied"]
   readonly ofImage: JournalStore["ofImage"]
   readonly receipts: JournalStore["receipts"]
+  readonly knows: JournalStore["knows"]
   readonly has: JournalStore["has"]
   readonly receiptOf: JournalStore["receiptOf"]
   readonly isLoaded: JournalStore["isLoaded"]

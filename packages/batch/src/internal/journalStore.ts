@@ -2,6 +2,7 @@
  * The journal's tables, and what is done with them, in one thread. Nothing here waits: whoever calls has a thread for it.
  *
  * - `line`: a line of the manifest each, found by its id; so that no id is there twice, however long the manifest is.
+ * - `place`: where lines write to, so that no two of a manifest write to one place.
  * - `made`: objects that were begun and are not proven, by the names that they were given before.
  * - `receipt`: the verdicts, in the order in which they came.
  * - `before`: the verdicts of lines that were opened again, with the URIs of those that do not hold any more.
@@ -34,6 +35,8 @@ export interface Given {
   readonly text: string
   /** The image that is the source, by its id. */
   readonly image: string | null
+  /** Where it writes to, as far as no other line may. */
+  readonly places: ReadonlyArray<string>
 }
 
 export interface Told {
@@ -58,6 +61,7 @@ const tables = `
   );
   CREATE INDEX line_order ON line (state, size DESC, seq);
   CREATE INDEX line_image ON line (image) WHERE image IS NOT NULL;
+  CREATE TABLE place (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, loaded INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE made (
     seq INTEGER NOT NULL,
     place INTEGER NOT NULL,
@@ -158,7 +162,7 @@ export class JournalStore {
   counts() {
     const counted = this.#sql(
       `SELECT state, count(*) AS lines, sum(max(size, 0)) AS bytes, sum(size < 0) AS unsized FROM line
-       WHERE state >= 0 GROUP BY state`
+       WHERE state >= 0 AND (state <> ${states.failed} OR loaded = ${this.#loaded}) GROUP BY state`
     ).all() as unknown as ReadonlyArray<{
       readonly state: number
       readonly lines: number
@@ -285,8 +289,11 @@ export class JournalStore {
     this.#setMeta("took back", 1)
   }
 
-  reopenFailed(): void {
-    this.#reopen(`state = ${states.failed}`)
+  /** A line that the manifest has no more stays as it ended. */
+  reopenFailed(ids: ReadonlyArray<string> | undefined): void {
+    const failed = `state = ${states.failed} AND loaded = ${this.#loaded}`
+    if (ids === undefined) return this.#reopen(failed)
+    for (const id of ids) this.#reopen(`${failed} AND id = ?`, id)
   }
 
   reopen(id: string, wrong: string): void {
@@ -316,6 +323,12 @@ export class JournalStore {
     return this.#sql(
       "SELECT number AS 'order', json AS receipt FROM receipt WHERE number > ? ORDER BY number LIMIT ?"
     ).all(after, limit)
+  }
+
+  knows(id: string, receipt: string): boolean {
+    const kept = (table: "receipt" | "before") =>
+      this.#sql(`SELECT ${table}.json AS json FROM line JOIN ${table} USING (seq) WHERE line.id = ?`).get(id)?.["json"]
+    return kept("receipt") === receipt || kept("before") === receipt
   }
 
   has(id: string): boolean {
@@ -358,9 +371,22 @@ export class JournalStore {
     const insert = this.#sql(
       "INSERT INTO line (id, number, size, state, loaded, image, text) VALUES (?, ?, ?, 0, ?, ?, ?) ON CONFLICT DO NOTHING"
     )
-    for (const { id, image, number, size, text } of lines) {
-      if (insert.run(id, number, size ?? unsized, loaded, image, text).changes === 1) {
-        count.fresh++
+    for (const { id, image, number, places, size, text } of lines) {
+      const inserted = insert.run(id, number, size ?? unsized, loaded, image, text)
+      if (inserted.changes === 1) {
+        const other = this.#claim(Number(inserted.lastInsertRowid), places, loaded)
+        if (other === undefined) {
+          count.fresh++
+          continue
+        }
+        this.#sql("DELETE FROM line WHERE id = ?").run(id)
+        count.wrong++
+        told.push({
+          kind: "wrong",
+          number,
+          field: "to",
+          message: `${other.name} is where line ${other.number} writes to`
+        })
         continue
       }
       const row = find.get(id) as unknown as Row & { readonly loaded: number }
@@ -369,6 +395,7 @@ export class JournalStore {
         told.push({ kind: "wrong", number, field: "id", message: `"${id}" is the id of line ${row.number} already` })
       } else if (row.text === text) {
         count.same++
+        this.#claim(row.seq, places, loaded)
         const back = row.state === gone ? states.open : row.state
         this.#sql("UPDATE line SET number = ?, loaded = ?, state = ? WHERE seq = ?").run(number, loaded, back, row.seq)
       } else {
@@ -378,6 +405,19 @@ export class JournalStore {
       }
     }
     return { ...count, told }
+  }
+
+  /** Takes the places of a line; gives the one that another line of this manifest has. */
+  #claim(seq: number, places: ReadonlyArray<string>, loaded: number) {
+    for (const name of places) {
+      const other = this.#sql(
+        "SELECT line.number AS number FROM place JOIN line USING (seq) WHERE name = ? AND place.loaded = ? AND seq <> ?"
+      ).get(name, loaded, seq)
+      if (other !== undefined) return { name, number: Number(other["number"]) }
+    }
+    const take = this.#sql("INSERT OR REPLACE INTO place VALUES (?, ?, ?)")
+    for (const name of places) take.run(name, seq, loaded)
+    return undefined
   }
 
   /** The line is another one from here on, and is to be done. What was begun of it is still to be tidied up. */

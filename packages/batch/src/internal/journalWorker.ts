@@ -3,7 +3,7 @@
  * which the thread that moves bytes does not have. All writes that have come in while one transaction was made durable
  * share the next one.
  */
-import { existsSync } from "node:fs"
+import { closeSync, existsSync, openSync, realpathSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import { type Answer, type Answers, type Boot, type Call, writes } from "./journalCalls.ts"
@@ -78,22 +78,35 @@ const hold = (path: string): void => {
   }
 }
 
-/** Nothing is put beside a file that is somebody else's. */
+/**
+ * Nothing is put beside a file that is somebody else's. What cannot be said by a reader alone, after a crash for instance,
+ * the writer finds out.
+ */
 const check = (path: string): void => {
-  const reader = new DatabaseSync(path, { readOnly: true })
+  const told: ReadonlySet<Refusal["reason"]> = new Set(["Foreign", "Newer"])
   try {
-    new JournalStore(reader).prepare("new")
-  } finally {
-    reader.close()
+    const reader = new DatabaseSync(path, { readOnly: true })
+    try {
+      new JournalStore(reader).prepare("new")
+    } finally {
+      reader.close()
+    }
+  } catch (error) {
+    const refusal = refusalOf(error)
+    if (told.has(refusal.reason)) throw refusal
   }
 }
 
 const open = (): number => {
-  const { how, owner, path } = boot
+  const { how, owner } = boot
+  // A lock is found by the name that the file has, whatever link led here.
+  const path = existsSync(boot.path) ? realpathSync(boot.path) : boot.path
   if (how === "write") {
     if (existsSync(path)) check(path)
     hold(path)
   }
+  // The lines may hold signed URLs and passwords: they are the owner's.
+  if (how === "write" && !existsSync(path)) closeSync(openSync(path, "a", 0o600))
   db = new DatabaseSync(path, { readOnly: how === "read" })
   db.exec("PRAGMA busy_timeout = 10000")
   store = new JournalStore(db)

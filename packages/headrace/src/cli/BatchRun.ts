@@ -5,15 +5,17 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Batch from "@headrace/batch/Batch"
+import type * as Batch from "@headrace/batch/Batch"
 import type { BatchEvent, Plan } from "@headrace/batch/BatchEvent"
 import type { JournalError } from "@headrace/batch/Journal"
 import type { ManifestError } from "@headrace/batch/Manifest"
 import * as Mapping from "@headrace/batch/Mapping"
 import * as Metrics from "@headrace/batch/Metrics"
 import { BlockPool } from "@headrace/core/BlockPool"
+import type * as NodeHeadrace from "@headrace/node/NodeHeadrace"
 import { UploadJournal } from "@headrace/core/UploadJournal"
 import { readFileSync } from "node:fs"
+import { resolve } from "node:path"
 import * as BatchProgress from "../BatchProgress.ts"
 import * as BatchSettings from "../BatchSettings.ts"
 import * as Engine from "../Engine.ts"
@@ -36,7 +38,10 @@ export interface Job {
   /** As it is told. */
   readonly name: string
   readonly journal: string
-  readonly manifest: Effect.Effect<Batch.Given, ManifestError>
+  readonly run: (
+    options: Batch.Options,
+    out: Stdout.Stdout
+  ) => Effect.Effect<Batch.Result, Batch.Failures | ManifestError, NodeHeadrace.Services>
   readonly retryFailed: boolean
   readonly skipInvalid: boolean
   readonly replan: boolean
@@ -144,8 +149,7 @@ const batch = (options: Batch.Options, given: Typed, job: Job, { display, out }:
         if (event.type === "receipt") for (const line of failedLines(event)) display.note(line)
       })
     const onCommit = (commits: number) => metrics.committed(commits)
-    const manifest = yield* job.manifest
-    const result = yield* Batch.run(manifest, { ...options, onLine, onEvent, onCommit })
+    const result = yield* job.run({ ...options, onLine, onEvent, onCommit }, out)
     display.end()
     if (!given.json && !given.dryRun) {
       for (const line of display.summary(result.summary, next(job, given.dryRun))) out.line(line)
@@ -172,6 +176,12 @@ export const run = async (given: Typed, job: Job): Promise<number> => {
   }
   const rules = readRules(given.map)
   if (typeof rules === "string") return wrong(given.map ?? "--map", rules)
+  const books = [job.name, ...["", "-lock", "-wal", "-shm"].map((end) => job.journal + end)].map((path) =>
+    resolve(path)
+  )
+  if (given.receipts !== undefined && books.includes(resolve(given.receipts))) {
+    return wrong("--receipts", `${given.receipts} is the manifest or the journal: name another file`)
+  }
   const display = BatchProgress.make({ mode: given.dryRun ? "none" : mode })
   const { metricsPort } = settings.success.batch
   return Session.run({
@@ -185,7 +195,7 @@ export const run = async (given: Typed, job: Job): Promise<number> => {
         Effect.catchTags({
           TelemetryError: ({ message }) =>
             Effect.sync(() => {
-              Session.complain(message)
+              Session.complain(message.startsWith("headrace: ") ? message : `headrace: ${message}`)
               return ExitCode.usage
             }),
           BatchError: ({ message }) => Effect.sync(() => wrong(job.name, message)),

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Batch from "@headrace/batch/Batch"
 import * as Manifest from "@headrace/batch/Manifest"
-import type { Given } from "@headrace/batch/Batch"
 import * as BatchRun from "./BatchRun.ts"
 import * as ErrorLine from "./ErrorLine.ts"
 import * as ExitCode from "./ExitCode.ts"
@@ -14,7 +14,7 @@ import * as Session from "./Session.ts"
 
 const stdin = "-"
 
-const manifestOf = (name: string): Effect.Effect<Given, Manifest.ManifestError> =>
+const manifestOf = (name: string): Effect.Effect<Batch.Given, Manifest.ManifestError> =>
   name === stdin
     ? Effect.succeed({ name: "standard input", lines: Manifest.fromReadable(() => process.stdin, "standard input") })
     : Effect.map(Manifest.contentOf(name), (content) => ({ name, lines: Manifest.fromFile(name), content }))
@@ -29,7 +29,7 @@ export const run = (given: Run): Promise<number> => {
   return BatchRun.run(given, {
     name: given.manifest,
     journal: given.journal ?? `${given.manifest}.journal`,
-    manifest: manifestOf(given.manifest),
+    run: (options) => Effect.flatMap(manifestOf(given.manifest), (manifest) => Batch.run(manifest, options)),
     retryFailed: given.retryFailed,
     skipInvalid: given.skipInvalid,
     replan: given.replan,

@@ -76,7 +76,7 @@ export const killAgainAndAgain = async (
       if (ended.signal === "SIGKILL") killed++
       // It has come to its end before: the rest of the kills hit runs that have nothing to do.
       else if (ended.code === 0 && rounds > options.kills) break
-      else expect(ended).toMatchObject({ code: 0 })
+      else expect(ended.code, ended.stderr).toBe(0)
     }
     const last = await command()
     expect(last).toMatchObject({ code: 0, stderr: "" })

@@ -60,7 +60,13 @@ const check = (read: Read, known: Known): Effect.Effect<Read> =>
       ...to.map((text, at) => [`to[${at}]`, text, "destination"] as const),
       ...also.map((text, at) => [`also[${at}]`, text, "destination"] as const)
     ]
+    const seen = new Set<string>()
     for (const [field, text, end] of fields) {
+      if (seen.has(text)) {
+        const message = text === source ? "this is the source itself" : "this destination is given twice"
+        return { _tag: "Wrong", number: read.number, field, message }
+      }
+      seen.add(text)
       const message = yield* checked(text, end, known)
       if (message !== undefined) return { _tag: "Wrong", number: read.number, field, message }
     }

@@ -17,6 +17,7 @@ import type { Transport } from "@headrace/core/Transport"
 import type { TransferOptions } from "../../BatchOptions.ts"
 import type { Item } from "../../Journal.ts"
 import type { Books } from "./books.ts"
+import * as Uri from "../../Uri.ts"
 import * as Earlier from "./earlier.ts"
 import * as RunEnds from "./ends.ts"
 import * as Again from "./again.ts"
@@ -35,6 +36,8 @@ export interface Common {
   readonly tally: Tally.Tally
   readonly emit: (event: TransferEvent) => Effect.Effect<void>
   /** Told of images that were not there. */
+  /** When the run began, in milliseconds since 1970. */
+  readonly startedAt: number
   readonly missing: (missing: ReadonlyArray<Earlier.Missing>) => void
 }
 
@@ -97,6 +100,8 @@ export const run = (
   common: Common,
   options: {
     readonly patient: (postponed: Postponed, size: number | null) => Effect.Effect<boolean, never, Transport | Host>
+    /** Whether no line is left that it could wait for. */
+    readonly last: boolean
     /** Told when the transfer is over, and its end is about to be noted. */
     readonly onDone: (standing: Tally.Standing) => void
     /** Told of every event of the transfer, before anybody else. */
@@ -120,7 +125,7 @@ export const run = (
         const left = receipt.destinations.some(({ error }) => error !== undefined && error.left !== "none")
         if (postponed !== undefined && (yield* options.patient(postponed, receipt.source.size ?? line.size ?? null))) {
           const made = yield* Effect.orElseSucceed(books.journal.madeOf(seq), () => item.made)
-          outcome = { ...postponed, item: { ...item, made, begunAt: startedAt } }
+          outcome = { ...postponed, item: { ...item, made, begunAt: undefined } }
           return
         }
         const standing = Tally.standingOf(receipt)
@@ -158,15 +163,19 @@ export const run = (
         } as const
         const destinations: Array<Receipt.Destination> = []
         for (const [at, uri] of texts.entries()) {
-          destinations.push({ uri, required: at < line.to.length, ...blank, ...ends[at] })
+          destinations.push({ uri: Uri.shown(uri), required: at < line.to.length, ...blank, ...ends[at] })
         }
-        const receipt: Receipt.Receipt = { id: line.id, source: { uri: line.source, size, digests }, destinations }
+        const receipt: Receipt.Receipt = {
+          id: line.id,
+          source: { uri: Uri.shown(line.source), size, digests },
+          destinations
+        }
         const at = new Date(now).toISOString()
         const start = {
           type: "start",
           at,
           id: line.id,
-          source: { uri: line.source, size },
+          source: { uri: Uri.shown(line.source), size },
           destinations: destinations.map(({ required, uri }) => ({ uri, required }))
         } as const
         const tell = (whole: Receipt.Receipt) =>
@@ -192,6 +201,10 @@ export const run = (
       const resolved = yield* Effect.result(RunEnds.open(again, resolver, common.metadata, note))
       if (Result.isFailure(resolved)) {
         const { failure } = resolved
+        if (failure._tag === "Waits" && options.last) {
+          const message = `${failure.message}, which waits itself or is not of this run`
+          return yield* failAll({ reason: "InvalidConfig", message, retryable: false, left: "none" })
+        }
         if (failure._tag === "Waits") {
           outcome = { _tag: "Later", why: "order", uri: line.source, message: failure.message, item }
           return
@@ -204,7 +217,9 @@ export const run = (
           : yield* failAll({ reason, message, retryable: failure.retryable, left: "none" })
       }
       const { also, images, source, to } = resolved.success
-      if (item.begunAt !== undefined) yield* Earlier.tidy(item.begunAt, [...to, ...also])
+      if (item.begunAt !== undefined) {
+        yield* Earlier.tidy({ begunAt: item.begunAt, until: common.startedAt }, [...to, ...also])
+      }
       if (item.made.length > 0) {
         const claims = Effect.map(Effect.option(claimsOf(item, source)), Option.getOrUndefined)
         const settled = yield* Effect.result(
@@ -272,7 +287,7 @@ export const run = (
     })
     yield* Effect.catchDefect(body, (defect) => {
       const message = `internal error: ${defect instanceof Error ? defect.message : String(defect)}`
-      return failAll({ reason: "Rejected", message, retryable: false, left: `unknown ${line.to[0]}` })
+      return failAll({ reason: "Rejected", message, retryable: false, left: `unknown ${Uri.shown(line.to[0] ?? "")}` })
     })
     return outcome ?? (yield* Effect.never)
   })

@@ -13,6 +13,7 @@ import type { StoreError } from "@headrace/core/StoreError"
 import type { Transport } from "@headrace/core/Transport"
 import type * as GlanceUri from "@headrace/glance/GlanceUri"
 import type { Item, Made } from "../../Journal.ts"
+import * as Pace from "../../Pace.ts"
 import * as Uri from "../../Uri.ts"
 import type { Books } from "./books.ts"
 
@@ -76,6 +77,8 @@ export const settle = <R>(
           return { complete: { object: found.object, by, image }, missing }
         }
       }
+      // An id that the manifest names may be somebody else's image: it is never deleted.
+      if (image.newId !== undefined) continue
       if (found._tag === "Absent") {
         missing.push({ seq: item.seq, made, image })
         continue
@@ -86,19 +89,23 @@ export const settle = <R>(
     return { missing }
   })
 
-/** Clocks of services differ from ours. */
+/** The clock of a file system is not quite ours. */
 const skewMs = 2000
 
 /**
- * Gives up what an earlier run has begun in parts and had no time to note. What is noted is gone on with, and what was there
- * before the line was begun is somebody else's.
+ * Gives up the partial files that an earlier run has begun and had no time to note. What is noted is gone on with; what was
+ * there before the line was begun, or came after that run's end, is somebody else's. Of images all are noted by their
+ * ids, and of other stores nobody could say whose an upload is: `gc` shows it.
  */
 export const tidy = (
-  begunAt: number,
+  { begunAt, until }: { readonly begunAt: number; readonly until: number },
   stores: ReadonlyArray<Store<Transport | Host>>
 ): Effect.Effect<void, never, Transport | Host> =>
   Effect.forEach(
-    stores.filter(({ abort, unfinished }) => abort !== undefined && unfinished !== undefined),
+    stores.filter(
+      ({ abort, unfinished, uri }) =>
+        abort !== undefined && unfinished !== undefined && Pace.placeOf(uri) === Pace.placeOf("file:///")
+    ),
     (store) =>
       // What cannot be asked stays, and `gc` shows it.
       Effect.ignore(
@@ -106,7 +113,11 @@ export const tidy = (
           Effect.forEach(
             found.filter(
               ({ known, startedAt, uri }) =>
-                known === "listed" && uri === store.uri && (startedAt ?? 0) >= begunAt - skewMs
+                known === "listed" &&
+                uri === store.uri &&
+                startedAt !== undefined &&
+                startedAt >= begunAt - skewMs &&
+                startedAt < until
             ),
             ({ discard }) => Effect.scoped(discard),
             { discard: true }

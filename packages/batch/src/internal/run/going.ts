@@ -58,10 +58,8 @@ const chosen = (journal: Journal, only: ReadonlyArray<string>) =>
     const now = yield* Clock.currentTimeMillis
     for (const id of new Set(only)) {
       const item = yield* journal.take(id, now)
+      // One that has its verdict has nothing to be done.
       if (item !== undefined) items.push(item)
-      else if ((yield* journal.receiptOf(id)) === undefined) {
-        return yield* new BatchError({ reason: "Unknown", message: `there is no line with the id "${id}"` })
-      }
     }
     return items
   })
@@ -82,7 +80,13 @@ export const go = (
         onEvent({ type: "wait", ...stamped, place: journal.path, why: "busy", ...wait })
       )
     )
-    if (options.retryFailed === true) yield* journal.reopen("failed")
+    for (const one of options.only ?? []) {
+      if (!(yield* journal.has(one))) {
+        return yield* new BatchError({ reason: "Unknown", message: `there is no line with the id "${one}"` })
+      }
+    }
+    if (options.receipts !== undefined) yield* ReceiptsFile.check(options.receipts, journal)
+    if (options.retryFailed === true) yield* journal.reopen({ failed: options.only })
     const copying =
       options.receipts === undefined || options.dryRun === true
         ? undefined
@@ -128,18 +132,24 @@ export const go = (
         tellCommits()
         return copying === undefined ? onEvent(event) : Effect.andThen(onEvent(event), copying.moved)
       },
+      startedAt,
       missing: (found) => void missing.push(...found)
     }
     const patient = (ready: Lot.Ready) => (postponed: Doing.Postponed, size: number | null) => {
       if (postponed.why === "quota") return quotas.full(postponed.uri, size ?? undefined, postponed.message)
       return Effect.succeed(ready.tries < mostTries && ready.places.some((place) => answered.has(place)))
     }
-    const doing = (ready: Lot.Ready, { event }: Pace.Ticket, onDone: (standing: Tally.Standing) => void) =>
+    const doing = (
+      ready: Lot.Ready,
+      { event }: Pace.Ticket,
+      { done, last }: { readonly done: (standing: Tally.Standing) => void; readonly last: boolean }
+    ) =>
       Effect.gen(function* () {
         yield* quotas.watch(ready.item.line)
         const outcome = yield* Doing.run(ready.item, common, {
           patient: patient(ready),
-          onDone,
+          onDone: done,
+          last,
           onEvent: event
         })
         if (outcome._tag === "Ended") {
@@ -157,15 +167,16 @@ export const go = (
       pace,
       delayMs,
       maxFailures: options.maxFailures ?? Infinity,
-      deadline: options.deadlineMs === undefined ? Infinity : startedAt + options.deadlineMs,
+      deadline: options.deadlineMs === undefined ? Infinity : (yield* Schedule.monotonic) + options.deadlineMs,
       run: options.dryRun === true ? trying : doing
     })
-    const stopped = yield* Effect.raceFirst(scheduled, books.lost)
+    const stopped = yield* Effect.raceFirst(scheduled, Effect.raceFirst(books.lost, copying?.lost ?? Effect.never))
     if (missing.length > 0) {
       yield* Effect.sleep(settledMs)
       yield* Effect.ignore(Earlier.lookAgain(missing, books))
     }
     tellCommits()
+    if (copying !== undefined) yield* copying.finish
     const { reasons, ...counts } = tally
     const remaining = lines - counts.verified - counts.stored - counts.skipped - counts.failed
     const summary: Summary = {

@@ -3,6 +3,7 @@
  * run one is from the other end of the list, so that small ones get past those that take hours. As listed, where that is
  * asked for. A line whose service takes no further one is passed by.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Item, Journal, JournalError } from "../../Journal.ts"
 import type { Line } from "../../Line.ts"
@@ -24,6 +25,8 @@ export interface Ready {
   /** How often it was left for later, and when it may be tried again. */
   readonly tries: number
   readonly notBefore: number
+  /** Whether it waits for another line. */
+  readonly ordered: boolean
 }
 
 export interface Lot {
@@ -38,6 +41,8 @@ export interface Lot {
   readonly later: (ready: Ready) => void
   /** Whether there is none left, not even for later. */
   readonly isEmpty: () => boolean
+  /** One of those that are left, where all of them wait for another line. */
+  readonly stuck: () => Ready | undefined
   /** When the first of those that were put back may be tried again. */
   readonly soonest: () => number | undefined
 }
@@ -58,17 +63,21 @@ export const make = (
     places: placesOf(item.line),
     small,
     tries: 0,
-    notBefore: 0
+    notBefore: 0,
+    ordered: false
   })
   for (const item of only ?? []) first.push(readyOf(item, false))
 
-  const fill = (to: Array<Ready>, end: "first" | "last", now: number): Effect.Effect<void, JournalError> =>
+  const fill = (to: Array<Ready>, end: "first" | "last"): Effect.Effect<void, JournalError> =>
     exhausted || to.length > window / 2
       ? Effect.void
-      : Effect.map(journal.next({ order, end, limit: window, now }), (items) => {
-          for (const item of items) to.push(readyOf(item, end === "last"))
-          if (items.length === 0) exhausted = true
-        })
+      : Effect.map(
+          Effect.flatMap(Clock.currentTimeMillis, (now) => journal.next({ order, end, limit: window, now })),
+          (items) => {
+            for (const item of items) to.push(readyOf(item, end === "last"))
+            if (items.length === 0) exhausted = true
+          }
+        )
 
   const takeFrom = (
     list: Array<Ready>,
@@ -91,14 +100,18 @@ export const make = (
       Effect.gen(function* () {
         const again = takeFrom(delayed, now, admits)
         if (again !== undefined) return again
-        yield* fill(first, "first", now)
+        yield* fill(first, "first")
         const wantsSmall = order === "largest" && smallRunning < Math.ceil(running / 4)
-        if (wantsSmall) yield* fill(last, "last", now)
+        if (wantsSmall) yield* fill(last, "last")
         if (!wantsSmall) return takeFrom(first, now, admits) ?? takeFrom(last, now, admits)
         return takeFrom(last, now, admits) ?? takeLast(now, admits)
       }),
     later: (ready) => void delayed.push(ready),
     isEmpty: () => exhausted && first.length + last.length + delayed.length === 0,
+    stuck: () =>
+      exhausted && first.length + last.length === 0 && delayed.every(({ ordered }) => ordered)
+        ? delayed.shift()
+        : undefined,
     soonest: () => (delayed.length === 0 ? undefined : Math.min(...delayed.map(({ notBefore }) => notBefore)))
   }
 }

@@ -33,6 +33,8 @@ export interface Had {
   readonly tags?: ReadonlyArray<string>
   readonly minDisk?: number
   readonly minRam?: number
+  readonly hidden?: boolean
+  readonly protected?: boolean
 }
 
 export const nothing: Had = { properties: {} }
@@ -129,7 +131,9 @@ export const make = (journal: Journal, rules: Mapping.Rules): Metadata => {
           properties: mapped.properties,
           ...(mapped.tags.length === 0 ? undefined : { tags: mapped.tags }),
           ...(mapped.minDisk === 0 ? undefined : { minDisk: mapped.minDisk }),
-          ...(mapped.minRam === 0 ? undefined : { minRam: mapped.minRam })
+          ...(mapped.minRam === 0 ? undefined : { minRam: mapped.minRam }),
+          ...(mapped.hidden ? { hidden: true } : undefined),
+          ...(mapped.protected ? { protected: true } : undefined)
         }
       }),
     finish: (image) =>

@@ -19,19 +19,22 @@ export type Ended =
 export interface Options<R> {
   readonly lot: Lot.Lot
   readonly pace: Pace
-  /** `done` is called when the line is over but for its books. */
+  /** `done` is to be called when the line is over but for its books; `last`: there is none left to wait for. */
   readonly run: (
     ready: Lot.Ready,
     ticket: Ticket,
-    done: (standing: Tally.Standing) => void
+    how: { readonly done: (standing: Tally.Standing) => void; readonly last: boolean }
   ) => Effect.Effect<Ended, never, R>
   /** How long a line waits that was left for later. */
   readonly delayMs: (ready: Lot.Ready) => number
   /** Failures after which none is begun. */
   readonly maxFailures: number
-  /** Milliseconds since 1970 after which none is begun, and those that run are ended. */
+  /** Milliseconds on the monotonic clock after which none is begun, and those that run are ended. */
   readonly deadline: number
 }
+
+/** A clock that nobody sets. */
+export const monotonic: Effect.Effect<number> = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
 /** How long a line waits that refers to the image of another one. */
 const orderMs = 500
@@ -54,7 +57,7 @@ export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R
       let ending = 0
       let failures = 0
 
-      const one = (ready: Lot.Ready) =>
+      const one = (ready: Lot.Ready, last: boolean) =>
         Effect.gen(function* () {
           const ticket = pace.begin(ready.places, { size: ready.item.line.size })
           let isRunning = true
@@ -72,7 +75,7 @@ export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R
             over(standing === "failed" ? "failed" : "good")
           }
           const outcome = yield* Effect.ensuring(
-            Effect.tap(options.run(ready, ticket, done), (ended) =>
+            Effect.tap(options.run(ready, ticket, { done, last }), (ended) =>
               Effect.sync(() => (ended._tag === "Ended" ? done(ended.standing) : undefined))
             ),
             Effect.sync(() => {
@@ -82,10 +85,10 @@ export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R
             })
           )
           if (outcome._tag === "Later") {
-            const now = yield* Clock.currentTimeMillis
+            const now = yield* monotonic
             const tries = outcome.why === "order" ? ready.tries : ready.tries + 1
             const notBefore = now + (outcome.why === "order" ? orderMs : delayMs(ready))
-            lot.later({ ...ready, item: outcome.item, tries, notBefore })
+            lot.later({ ...ready, item: outcome.item, tries, notBefore, ordered: outcome.why === "order" })
           }
           Queue.offerUnsafe(wake, undefined)
         })
@@ -93,17 +96,25 @@ export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R
       yield* Effect.forkScoped(Effect.forever(Effect.andThen(pace.changed, Queue.offer(wake, undefined))))
 
       while (true) {
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* monotonic
         if (now >= deadline) return lot.isEmpty() && running + ending === 0 ? undefined : ("deadline" as const)
         const stopped = failures >= maxFailures
         const ready =
           stopped || ending >= mostEnding
             ? undefined
             : yield* lot.next({ now, running, smallRunning, admits: pace.admits })
+        // Those that are left wait for each other, or for a line that is not to be done.
+        const stuck = ready === undefined && !stopped && running + ending === 0 ? lot.stuck() : undefined
+        if (stuck !== undefined) {
+          running++
+          if (stuck.small) smallRunning++
+          yield* FiberSet.run(fibers, one(stuck, true))
+          continue
+        }
         if (ready !== undefined) {
           running++
           if (ready.small) smallRunning++
-          yield* FiberSet.run(fibers, one(ready))
+          yield* FiberSet.run(fibers, one(ready, false))
           continue
         }
         if ((yield* FiberSet.size(fibers)) === 0 && (stopped || lot.isEmpty())) {

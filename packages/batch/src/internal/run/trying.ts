@@ -11,6 +11,7 @@ import type { Transport } from "@headrace/core/Transport"
 import type { Plan } from "../../BatchEvent.ts"
 import type { TransferOptions } from "../../BatchOptions.ts"
 import type { Item } from "../../Journal.ts"
+import * as Uri from "../../Uri.ts"
 import * as Again from "./again.ts"
 import * as RunEnds from "./ends.ts"
 import type * as Existing from "./existing.ts"
@@ -38,9 +39,9 @@ export const run = (item: Item, common: Common): Effect.Effect<boolean, never, T
       type: "plan",
       at,
       id: line.id,
-      source: { uri: line.source, size: line.size ?? null },
+      source: { uri: Uri.shown(line.source), size: line.size ?? null },
       destinations: [...line.to, ...line.also].map((uri, place) => ({
-        uri,
+        uri: Uri.shown(uri),
         required: place < line.to.length,
         action,
         why
