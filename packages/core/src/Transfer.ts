@@ -148,6 +148,13 @@ export const run = <RS = never, RD = never>(
       let watching: Fiber.Fiber<never> | undefined
       let concluded = false
 
+      /** An attempt has failed and is tried again: this is told, and kept for the receipt. */
+      const tellRetry = (line: End.Line, retry: Parameters<typeof Entry.retry>[1]) =>
+        Effect.suspend(() => {
+          End.retried(line, retry.problem.reason)
+          return emit(Entry.retry(line.uri, retry))
+        })
+
       /** The verdict of a destination or of a copy, told once. */
       const settle = (line: End.Line, verdict: Verdict.Verdict, cancelled = false) =>
         Effect.gen(function* () {
@@ -253,8 +260,7 @@ export const run = <RS = never, RD = never>(
                 decline: fanOut?.leave(index) ?? first.close,
                 hasher,
                 counters: end.counters,
-                onRetry: (retry) =>
-                  Effect.andThen(fanOut?.delayed(index) ?? Effect.void, emit(Entry.retry(end.uri, retry)))
+                onRetry: (retry) => Effect.andThen(fanOut?.delayed(index) ?? Effect.void, tellRetry(end, retry))
               },
               end.state
             )
@@ -271,7 +277,7 @@ export const run = <RS = never, RD = never>(
             yield* settle(end, reached, verdict === undefined)
             yield* Copying.follow(end, reached, {
               ...settings,
-              onRetry: (follower, retry) => emit(Entry.retry(follower.uri, retry)),
+              onRetry: tellRetry,
               settle
             })
           })

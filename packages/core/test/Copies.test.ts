@@ -193,6 +193,10 @@ describe("copies that the service makes", () => {
       assert.deepStrictEqual([ends[2]?.attempts, ends[2]?.error?.left], [2, "stored object new-1"])
       const retries = events.flatMap((event) => (event.type === "retry" ? [[event.uri, event.attempt]] : []))
       assert.deepStrictEqual(retries, [["script://store/object?at=c", 1]])
+      assert.deepStrictEqual(
+        ends.map(({ retried }) => retried),
+        [undefined, undefined, { Unavailable: 1 }]
+      )
       assert.deepStrictEqual(made.log.deleted, [])
     })
   )

@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { BlockPool, makeUnsafe } from "@headrace/core/BlockPool"
 import * as Blocks from "@headrace/core/Blocks"
+import type { Receipt } from "@headrace/core/Receipt"
 import * as Source from "@headrace/core/Source"
 import * as SourceError from "@headrace/core/SourceError"
 import type { Store, WholeSession } from "@headrace/core/Store"
@@ -329,6 +330,30 @@ describe("after an unclear end", () => {
           else assert.strictEqual(failure(exit).reason._tag, "ConnectionLost")
         }
       })
+  )
+
+  it.live("the receipt counts what was tried again by reason, and says nothing of it where nothing was", () =>
+    Effect.gen(function* () {
+      const lost = { failAfter: 100_000, reason: "ConnectionLost" as const, retryable: true }
+      const full = { failAfter: 0, reason: "Unavailable" as const, retryable: true }
+      const retriedOf = (exit: Exit.Exit<Receipt, Transfer.TransferError>) =>
+        (Exit.isSuccess(exit) ? exit.value : failure(exit).receipt).destinations[0]!.retried
+      const events: Array<TransferEvent> = []
+      const good = yield* run(Script.make({ steps: [lost, full, lost] }), {}, events)
+      ok(good)
+      assert.deepStrictEqual(retriedOf(good), { ConnectionLost: 2, Unavailable: 1 })
+      assert.lengthOf(
+        events.filter(({ type }) => type === "retry"),
+        3
+      )
+      const verdict = events.find((event) => event.type === "verdict")
+      assert.deepStrictEqual(verdict?.retried, retriedOf(good))
+      // The last failure of all is the receipt's error, and was not tried again.
+      assert.deepStrictEqual(retriedOf(yield* run(Script.make({ steps: [full, full] }), { retries: 1 })), {
+        Unavailable: 1
+      })
+      assert.isUndefined(retriedOf(yield* run(Script.make({ steps: [] }))))
+    })
   )
 
   it.live("waits as long as the store has asked for", () =>

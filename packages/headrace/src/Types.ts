@@ -99,6 +99,8 @@ export interface Destination {
     readonly digests: Digests
   }
   readonly attempts: number
+  /** How often an attempt failed and was tried again, by the reason why; absent when none was. */
+  readonly retried?: { readonly [R in Reason]?: number }
   /** Body bytes handed to the socket, retries included. */
   readonly bytesSent: number
   readonly startedAt: string

@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import type { BlockPool } from "../BlockPool.ts"
 import type { Node } from "../Bandwidth.ts"
 import { type Algorithm, algorithms, type Digests, type HasherService } from "../Digest.ts"
+import type { Reason } from "../Reason.ts"
 import type { Info, Source } from "../Source.ts"
 import type { SourceError } from "../SourceError.ts"
 import type { Content, Session, Store, StoredObject } from "../Store.ts"
@@ -65,6 +66,8 @@ export interface State {
   /** Of the source, once it was read to its end. */
   content: SourceContent | undefined
   notes: ReadonlyArray<string>
+  /** How often an attempt failed and was tried again, by the reason why. */
+  readonly retried: { [R in Reason]?: number }
   /** Why the destination has failed, while what it left is being tidied up. */
   failed: Problem.Problem | undefined
 }

@@ -4,6 +4,7 @@
  */
 import type { Copy } from "../Copies.ts"
 import type { Digests } from "../Digest.ts"
+import type { Reason } from "../Reason.ts"
 import type * as Receipt from "../Receipt.ts"
 import type { Store } from "../Store.ts"
 import type { Counters } from "./attempt.ts"
@@ -16,7 +17,7 @@ export interface Line {
   readonly required: boolean
   /** Milliseconds since 1970; `undefined`: when the transfer did. */
   readonly startedAt: number | undefined
-  readonly state: Pick<State, "attempts" | "bytesSent" | "notes">
+  readonly state: Pick<State, "attempts" | "bytesSent" | "notes" | "retried">
   verdict: Verdict | undefined
   /** In the receipt, once there is a verdict. */
   entry: Receipt.Destination | undefined
@@ -40,7 +41,7 @@ const follower = ({ place, uri }: Copy<unknown>, required: boolean): Follower =>
   place,
   required,
   startedAt: undefined,
-  state: { attempts: 0, bytesSent: 0, notes: [] },
+  state: { attempts: 0, bytesSent: 0, notes: [], retried: {} },
   verdict: undefined,
   entry: undefined
 })
@@ -59,12 +60,18 @@ export const all = <RD>(to: ReadonlyArray<Store<RD>>, also: ReadonlyArray<Store<
       bytesSent: 0,
       content: undefined,
       notes: [],
+      retried: {},
       failed: undefined
     },
     counters: { read: 0, sent: 0, acknowledged: 0, hashed: () => 0 },
     verdict: undefined,
     entry: undefined
   }))
+
+/** Notes that an attempt has failed and is tried again. */
+export const retried = ({ state }: Line, reason: Reason): void => {
+  state.retried[reason] = (state.retried[reason] ?? 0) + 1
+}
 
 /** The receipt's entries in order: a destination's copies come after it. */
 export const lines = (ends: ReadonlyArray<Line & { readonly copies: ReadonlyArray<Follower> }>): ReadonlyArray<Line> =>

@@ -39,7 +39,7 @@ export const destination = (input: {
   readonly required: boolean
   readonly verdict: Verdict
   readonly cancelled: boolean
-  readonly state: Pick<State, "attempts" | "bytesSent" | "notes">
+  readonly state: Pick<State, "attempts" | "bytesSent" | "notes" | "retried">
   readonly startedAt: number
   readonly now: number
 }): Receipt.Destination => {
@@ -60,6 +60,7 @@ export const destination = (input: {
           }
         }),
     attempts: state.attempts,
+    ...(Object.keys(state.retried).length === 0 ? undefined : { retried: { ...state.retried } }),
     bytesSent: state.bytesSent,
     startedAt: new Date(input.startedAt).toISOString(),
     elapsedMs: Math.max(0, Math.round(input.now - input.startedAt)),
