@@ -65,8 +65,8 @@ const failures = ({ failures: { bestEffort, first, total } }: Report): ReadonlyA
   return [
     ...(bestEffort > 0 ? [`${Text.count(bestEffort)} failed on best effort`] : []),
     ...shown.map(
-      ({ code, id, message, reason, status, uri }) =>
-        `${status} ${id}: ${uri.split("?", 1)[0]!}: ${reason}${code === undefined ? "" : ` (${code})`}: ${message}`
+      ({ code, id, message, reason, required, status, uri }) =>
+        `${status}${required ? "" : " on best effort"} ${id}: ${uri.split("?", 1)[0]!}: ${reason}${code === undefined ? "" : ` (${code})`}: ${message}`
     ),
     ...(shown.length > 0 && more > 0 ? [`and ${Text.count(more)} more failed`] : [])
   ]

@@ -87,19 +87,26 @@ export const moments = ({ endedAt, startedAt, timeline }: Report, most = Infinit
 /** Spans that a plot shows: more are no wider than a pixel. */
 const shownSpans = 300
 
-const shares = (all: ReadonlyArray<Moment>, top: number, of: (moment: Moment) => number) => {
+const shares = (all: ReadonlyArray<Moment>, top: number, of: (moment: Moment) => number, least = 0) => {
   const [from, to] = [all[0]!.from, Math.max(all.at(-1)!.to, all[0]!.from + 1)]
   return all.map((moment) => ({
     from: (moment.from - from) / (to - from),
     to: (moment.to - from) / (to - from),
-    high: of(moment) / top
+    high: of(moment) > 0 ? Math.max(least, of(moment) / top) : 0
   }))
 }
+
+/** Few failures among many ends are to be seen as well. */
+const leastHigh = 0.14
+
+/** The highest rate that the plot shows. */
+export const peakOf = (report: Report): number =>
+  Math.max(0, ...moments(report, shownSpans).map(({ bytesPerSecond }) => bytesPerSecond))
 
 export const throughput = (report: Report): string => {
   const all = moments(report, shownSpans)
   if (all.length === 0) return ""
-  const peak = Math.max(...all.map(({ bytesPerSecond }) => bytesPerSecond))
+  const peak = peakOf(report)
   const { marks, top } = Axes.amounts(peak, "/s", true)
   const values = shares(all, top, ({ bytesPerSecond }) => bytesPerSecond)
   const mean = Math.min(1, report.bytesPerSecond / top)
@@ -124,7 +131,7 @@ export const ends = (report: Report): string => {
     label: `Transfers that ended over time, ${failed} of them badly`,
     body:
       `<path class="quiet" d="${steps(shares(all, top, ({ ended }) => ended))}"/>` +
-      `<path class="bad" d="${steps(shares(all, top, ({ failed }) => failed))}"/>`,
+      `<path class="bad" d="${steps(shares(all, top, ({ failed }) => failed, leastHigh))}"/>`,
     rows: [marks[0]!, marks.at(-1)!],
     columns: Axes.times(all[0]!.from, all.at(-1)!.to)
   })
@@ -150,11 +157,13 @@ export const timesTaken = ({ times }: Report): string => {
       lines.map(([, ms]) => `<path class="mark" d="M${x(place(ms))} 0V${height}"/>`).join(""),
     rows: marks,
     columns: Axes.logarithmic(from, to),
+    // The lower one comes last: its words are over the line of a higher one.
     over: lines
       .map(
         ([name, ms], level) =>
           `<span class="flag level${level}${place(ms) > 0.8 ? " left" : ""}" style="left:${round(100 * place(ms))}%" aria-hidden="true">${name} ${Quantity.formatDuration(ms)}</span>`
       )
+      .toReversed()
       .join("")
   })
 }

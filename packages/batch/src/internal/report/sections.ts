@@ -85,12 +85,13 @@ const figures = (report: Report): string => {
 export function* verdict(report: Report, of: string): Generator<string> {
   const { cancelled, failed, total } = report.lines
   const kind = failed > 0 ? "bad" : cancelled > 0 || total === 0 ? "half" : "ok"
-  const { endedAt, startedAt } = report
+  const { endedAt, failures, startedAt } = report
   yield `<header class="verdict ${kind}"><p class="over">Headrace report of ${name(of)}</p><h1>${text(headline(report))}</h1>`
   if (total > 0) yield `<p class="lead">${text(proofs(report))}</p>`
   if (startedAt !== null && endedAt !== null) {
     yield `<p class="over">${moment(startedAt)} to ${moment(endedAt)} UTC</p>`
   }
+  if (failures.total > 0) yield '<p class="over"><a href="#failures">What failed, and why</a></p>'
   yield "</header>\n"
   if (total === 0) return
   yield shares(report)
@@ -100,9 +101,9 @@ export function* verdict(report: Report, of: string): Generator<string> {
 export function* overTime(report: Report): Generator<string> {
   if (report.startedAt === null) return
   yield "<section><h2>Throughput over time</h2>"
-  yield '<p class="note">Body bytes sent to all destinations; what a transfer sent is spread evenly over the time that it took. The dotted line is the mean. Times are UTC.</p>'
+  yield `<p class="note">Body bytes sent to all destinations; what a transfer sent is spread evenly over the time that it took. The dotted line is the mean, ${Quantity.formatRate(report.bytesPerSecond)}; the peak is ${Quantity.formatRate(Plots.peakOf(report))}. Times are UTC.</p>`
   yield Plots.throughput(report)
-  yield "<h3>Transfers that ended, and those that failed (in red)</h3>"
+  yield "<h3>Transfers that ended; red where some failed</h3>"
   yield Plots.ends(report)
   yield "<details><summary>The same as a table</summary>"
   const columns = [
@@ -162,7 +163,7 @@ function* byReason(
   counts: ReadonlyArray<Count>,
   kind: string
 ): Generator<string> {
-  yield `<section><h2>${title}</h2><p class="note">${note}</p>`
+  yield `<section class="keep"><h2>${title}</h2><p class="note">${note}</p>`
   const most = Math.max(...counts.map((one) => one.count))
   if (counts.length === 0) yield `<p>${none}</p>`
   else {
@@ -189,7 +190,7 @@ export function* places({ places: all }: Report): Generator<string> {
   }))
   yield "<section><h2>Destinations</h2>"
   yield* table(
-    { caption: "Destinations", columns: [{ head: "Place" }, ...columns] },
+    { caption: "Destinations", className: "named", columns: [{ head: "Place" }, ...columns] },
     all.map(({ cancelled, failed, good, max, p50, p95, place, retries, sent }) => [
       name(place),
       ...[good, failed, cancelled, retries].map(count),
@@ -200,14 +201,18 @@ export function* places({ places: all }: Report): Generator<string> {
   yield "</section>\n"
 }
 
+/** A power of two, without what is after its point. */
+const size = (bytes: number): string => Quantity.formatBytes(bytes).replace(/\.0+ /, " ")
+
 export function* sizes({ sizes: all, unsized }: Report): Generator<string> {
   if (all.length === 0) return
   const most = Math.max(...all.map((one) => one.count))
-  yield "<section><h2>Sizes</h2>"
+  yield '<section class="keep"><h2>Sizes</h2>'
   yield `<p class="note">Sources of lines that came to a good end${unsized > 0 ? `; ${count(unsized)} more are of unknown size` : ""}.</p>`
   yield* table(
     {
       caption: "Sources by size",
+      className: "named",
       columns: [
         { head: "Size" },
         { head: "Lines", number: true },
@@ -216,7 +221,7 @@ export function* sizes({ sizes: all, unsized }: Report): Generator<string> {
       ]
     },
     all.map(({ bytes, count: found, from, to }) => [
-      from === 0 ? "empty" : `${Quantity.formatBytes(from)} to ${Quantity.formatBytes(to)}`,
+      from === 0 ? "empty" : `${size(from)} – ${size(to)}`,
       count(found),
       Quantity.formatBytes(bytes),
       bar(found / most)

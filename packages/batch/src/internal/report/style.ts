@@ -53,9 +53,8 @@ path{vector-effect:non-scaling-stroke;fill:none}
 .bars{stroke:var(--main);stroke-width:1}
 .mean{stroke:var(--ink);stroke-width:1;stroke-dasharray:2 4}
 .quiet{fill:var(--pale)}.bad{fill:var(--bad)}
-.verdict.bad{fill:none}
 .mark{stroke:var(--ink);stroke-width:1;stroke-dasharray:4 3}
-.flag{position:absolute;font-size:12px;line-height:16px;padding-left:6px;border-left:1px solid var(--ink);white-space:nowrap;font-weight:600}
+.flag{position:absolute;font-size:12px;line-height:16px;padding-left:6px;border-left:1px solid var(--ink);white-space:nowrap;font-weight:600;background:var(--ground)}
 .flag.left{transform:translateX(-100%);padding:0 6px 0 0;border-left:0;border-right:1px solid var(--ink)}
 .level0{top:40px;height:18px}.level1{top:20px;height:38px}.level2{top:0;height:58px}
 .two{display:grid;grid-template-columns:1fr 1fr;gap:0 44px}
@@ -75,7 +74,9 @@ bdi{overflow-wrap:anywhere}
 .where{display:block;color:var(--soft);font-size:13px}
 .why{font-weight:600;color:var(--bad);white-space:nowrap}
 .list{table-layout:fixed}
-.list th:nth-child(1){width:36%}.list th:nth-child(2){width:17%}
+.list th:nth-child(1){width:34%}.list th:nth-child(2){width:20%}
+.named tbody th{white-space:nowrap}.named td.w{width:50%}
+a{color:var(--main)}
 .slow{min-width:640px}.slow tbody th{min-width:260px}
 details{margin-top:6px}
 summary{cursor:pointer;color:var(--soft);font-size:13px;width:fit-content}
@@ -92,9 +93,9 @@ main{padding:24px 16px 48px}h1{font-size:25px}.figures{grid-template-columns:1fr
 @media print{
 @page{margin:16mm 14mm}
 body{font-size:10.5pt}main{max-width:none;padding:0}
-h1,h2,h3{break-after:avoid}.plot,.figures,tr,.legend{break-inside:avoid}
+h1,h2,h3{break-after:avoid}.plot,.figures,tr,.legend,.keep{break-inside:avoid}
 thead{display:table-header-group}details{display:none}.scroll{overflow:visible}
-table{font-size:9pt}.figures{background:none}.figures div{outline:1px solid var(--rule)}
+table{font-size:9pt}.over a{display:none}.figures{background:none}.figures div{outline:1px solid var(--rule)}
 .slow{min-width:0}.slow tbody th{min-width:0}
 h2{margin-top:26px}
 }
