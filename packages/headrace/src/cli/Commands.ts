@@ -311,7 +311,14 @@ export const root = (choose: (invocation: Invocation) => void) => {
     (given) => Effect.sync(() => choose({ _tag: "Report", ...given }))
   ).pipe(
     Command.withShortDescription("Sum up receipts, for people"),
-    Command.withDescription("Sum up what receipts say: how much, how fast, what failed and why, and what took longest.")
+    Command.withDescription(
+      paragraphs(
+        "Sum up what receipts say: how much, how fast, what failed and why, and what took longest. Where a line has " +
+          "several receipts, the last says how it stands.",
+        "Exit codes: 0 reported, also where the receipts tell of failures; 1 the receipts cannot be read, or the page " +
+          "not be written."
+      )
+    )
   )
 
   return Command.make("headrace").pipe(

@@ -11,6 +11,11 @@ import * as Text from "../Text.ts"
 const mostFailures = 20
 const mostSlow = 5
 
+/** A name on a line of its own kind: what others have named may be long. */
+const short = (name: string): string => Text.fit(Text.oneLine(name), 120)
+
+const place = (uri: string): string => short(uri.split("?", 1)[0]!)
+
 const lineCounts = ({ lines }: Report): string => {
   const kinds = [
     [lines.verified, "verified"],
@@ -56,7 +61,7 @@ const slow = ({ slowest }: Report): ReadonlyArray<string> =>
     .slice(0, mostSlow)
     .map(
       ({ attempts, elapsedMs, id, uri }) =>
-        `slow ${id}: ${Quantity.formatDuration(elapsedMs)}${attempts > 1 ? `, ${attempts} attempts` : ""}, ${uri.split("?", 1)[0]!}`
+        `slow ${short(id)}: ${Quantity.formatDuration(elapsedMs)}${attempts > 1 ? `, ${attempts} attempts` : ""}, ${place(uri)}`
     )
 
 const failures = ({ failures: { bestEffort, first, total } }: Report): ReadonlyArray<string> => {
@@ -66,7 +71,7 @@ const failures = ({ failures: { bestEffort, first, total } }: Report): ReadonlyA
     ...(bestEffort > 0 ? [`${Text.count(bestEffort)} failed on best effort`] : []),
     ...shown.map(
       ({ code, id, message, reason, required, status, uri }) =>
-        `${status}${required ? "" : " on best effort"} ${id}: ${uri.split("?", 1)[0]!}: ${reason}${code === undefined ? "" : ` (${code})`}: ${message}`
+        `${status}${required ? "" : " on best effort"} ${short(id)}: ${place(uri)}: ${reason}${code === undefined ? "" : ` (${code})`}: ${message}`
     ),
     ...(shown.length > 0 && more > 0 ? [`and ${Text.count(more)} more failed`] : [])
   ]

@@ -61,6 +61,34 @@ export function* table(
   yield "</tbody></table></div>\n"
 }
 
+/** Rows that a part of a list has. */
+const partRows = 100
+
+/**
+ * A table that may have thousands of rows, whose columns do not depend on what is in them: it comes in parts, of which a
+ * browser lays out only those that are looked at.
+ */
+export function* list(
+  options: { readonly caption: string; readonly columns: ReadonlyArray<Column> },
+  rows: ReadonlyArray<() => ReadonlyArray<string>>
+): Generator<string> {
+  for (let from = 0; from < rows.length; from += partRows) {
+    const part = rows.slice(from, from + partRows)
+    const caption =
+      rows.length <= partRows
+        ? options.caption
+        : `${options.caption}, ${count(from + 1)} to ${count(from + part.length)} of ${count(rows.length)}`
+    yield `<div class="part" style="--rows:${part.length}">`
+    yield* table(
+      { columns: options.columns, caption, className: from === 0 ? "list" : "list more" },
+      (function* () {
+        for (const cells of part) yield cells()
+      })()
+    )
+    yield "</div>"
+  }
+}
+
 /** A bar in a cell: `share` of its width, from 0 to 1. It stands beside its number, which says the same. */
 export const bar = (share: number, kind = "main"): string =>
   `<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true"><rect class="${kind}" width="${round(Math.max(0.6, 100 * share))}" height="10"/></svg>`

@@ -27,10 +27,11 @@ const plot = ({ body, className, columns, label, over = "", rows }: Plot): strin
   const rowLines = rows.map(({ at }) => `<path class="grid" d="M0 ${y(at)}H${width}"/>`).join("")
   const columnLines = columns.map(({ at }) => `<path class="tick" d="M${x(at)} ${height}v-6"/>`).join("")
   const rowLabels = rows.map(({ at, label }) => `<span style="top:${round(100 * (1 - at))}%">${text(label)}</span>`)
-  const columnLabels = columns.map(
-    ({ at, label }, index) =>
-      `<span style="left:${round(100 * at)}%"${index % 2 === 1 ? ' class="odd"' : ""}>${text(label)}</span>`
-  )
+  const columnLabels = columns.map(({ at, label }, index) => {
+    // On a narrow screen there is room for every second one; the last must not stand beyond the page.
+    const classes = [...(index % 2 === 1 ? ["odd"] : []), ...(at > 0.94 ? ["last"] : [])].join(" ")
+    return `<span style="left:${round(100 * at)}%"${classes === "" ? "" : ` class="${classes}"`}>${text(label)}</span>`
+  })
   return (
     `<div class="plot ${className}"><div class="rows" aria-hidden="true">${rowLabels.join("")}</div><div class="area">` +
     `<svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label="${text(label)}">` +
@@ -161,7 +162,7 @@ export const timesTaken = ({ times }: Report): string => {
     over: lines
       .map(
         ([name, ms], level) =>
-          `<span class="flag level${level}${place(ms) > 0.8 ? " left" : ""}" style="left:${round(100 * place(ms))}%" aria-hidden="true">${name} ${Quantity.formatDuration(ms)}</span>`
+          `<span class="flag level${level}${place(ms) > 0.7 ? " left" : ""}" style="left:${round(100 * place(ms))}%" aria-hidden="true">${name} ${Quantity.formatDuration(ms)}</span>`
       )
       .toReversed()
       .join("")

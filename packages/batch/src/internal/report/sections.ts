@@ -4,7 +4,7 @@
 import type { Failure, Report } from "../../Report.ts"
 import * as Quantity from "@headrace/core/Quantity"
 import type { Count } from "./counts.ts"
-import { bar, count, name, plural, round, table, text } from "./markup.ts"
+import { bar, count, list, name, plural, round, table, text } from "./markup.ts"
 import * as Plots from "./plots.ts"
 
 const ways = [
@@ -192,7 +192,7 @@ export function* places({ places: all }: Report): Generator<string> {
   yield* table(
     { caption: "Destinations", className: "named", columns: [{ head: "Place" }, ...columns] },
     all.map(({ cancelled, failed, good, max, p50, p95, place, retries, sent }) => [
-      name(place),
+      `<bdi>${text(place)}</bdi>`,
       ...[good, failed, cancelled, retries].map(count),
       Quantity.formatBytes(sent),
       ...[p50, p95, max].map((ms) => (good > 0 ? Quantity.formatDuration(ms) : "–"))
@@ -235,7 +235,7 @@ const named = (id: string, uri: string): string =>
 
 export function* slowest({ slowest: all }: Report): Generator<string> {
   if (all.length === 0) return
-  yield `<section><h2>The slowest ${all.length}</h2>`
+  yield `<section class="keep"><h2>The slowest ${all.length}</h2>`
   const numbers = ["Time", "Size", "Sent", "Attempts"].map((head) => ({ head, number: true }))
   yield* table(
     {
@@ -277,15 +277,10 @@ export function* failures({ failures: { first, total } }: Report): Generator<str
       ? `The first ${count(first.length)} of ${count(total)} are listed.`
       : `All ${count(total)} of them.`
   yield `<p class="note">${total === 1 ? "The only one." : listed}</p>`
-  yield* table(
-    {
-      caption: "Failures",
-      className: "list",
-      columns: [{ head: "Line and destination" }, { head: "Reason" }, { head: "What happened, and what is left" }]
-    },
-    (function* () {
-      for (const failure of first) yield failureCells(failure)
-    })()
+  const columns = ["Line and destination", "Reason", "What happened, and what is left"].map((head) => ({ head }))
+  yield* list(
+    { caption: "Failures", columns },
+    first.map((failure) => () => failureCells(failure))
   )
   yield "</section>\n"
 }

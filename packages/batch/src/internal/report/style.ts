@@ -45,6 +45,7 @@ border-radius:8px;overflow:hidden}
 .marked .rows{margin-top:58px}
 .columns{grid-column:2;height:26px}
 .columns span{position:absolute;top:6px;transform:translateX(-50%);white-space:nowrap}
+.columns .last{transform:translateX(-100%)}
 path{vector-effect:non-scaling-stroke;fill:none}
 .grid,.tick{stroke:var(--rule)}
 .tick{stroke:var(--soft)}
@@ -72,7 +73,10 @@ thead th{color:var(--soft);font-size:12.5px;white-space:nowrap;border-bottom-col
 bdi{overflow-wrap:anywhere}
 .id{font-weight:600}
 .where{display:block;color:var(--soft);font-size:13px}
-.why{font-weight:600;color:var(--bad);white-space:nowrap}
+.why{font-weight:600;color:var(--bad)}
+.part{content-visibility:auto;contain-intrinsic-size:auto calc(var(--rows)*62px)}
+.part .scroll{margin-top:0}.part:first-of-type{margin-top:10px}
+.more thead th{padding:0;border:0;line-height:0;font-size:0}
 .list{table-layout:fixed}
 .list th:nth-child(1){width:34%}.list th:nth-child(2){width:20%}
 .named tbody th{white-space:nowrap}.named td.w{width:50%}
@@ -87,6 +91,7 @@ footer p{margin-bottom:6px}
 main{padding:24px 16px 48px}h1{font-size:25px}.figures{grid-template-columns:1fr 1fr}.figures dd{font-size:19px}
 .two{grid-template-columns:1fr}.plot{grid-template-columns:70px 1fr}.rows span{right:8px}.columns .odd{display:none}
 .area svg{height:170px}
+.part{contain-intrinsic-size:auto calc(var(--rows)*168px)}
 .list thead{display:none}.list,.list tbody,.list tr,.list th,.list td{display:block;width:auto!important}
 .list tr{border-bottom:1px solid var(--rule);padding:10px 0}.list th,.list td{border:0;padding:1px 0}
 }
@@ -96,7 +101,7 @@ body{font-size:10.5pt}main{max-width:none;padding:0}
 h1,h2,h3{break-after:avoid}.plot,.figures,tr,.legend,.keep{break-inside:avoid}
 thead{display:table-header-group}details{display:none}.scroll{overflow:visible}
 table{font-size:9pt}.over a{display:none}.figures{background:none}.figures div{outline:1px solid var(--rule)}
-.slow{min-width:0}.slow tbody th{min-width:0}
+.part{content-visibility:visible}.slow{min-width:0}.slow tbody th{min-width:0}
 h2{margin-top:26px}
 }
 `
