@@ -39,10 +39,13 @@ const proofs = ({ failures, lines: { skipped, stored, verified } }: Report): str
 
 /** All lines as one bar, in parts by how they stand. */
 const shares = ({ lines }: Report): string => {
+  // The smallest part is to be seen as well.
+  const widths = ways.map(([way]) => (lines[way] === 0 ? 0 : Math.max(0.5, (100 * lines[way]) / lines.total)))
+  const whole = widths.reduce((sum, width) => sum + width, 0)
   let from = 0
-  const parts = ways.map(([way]) => {
-    const wide = (100 * lines[way]) / lines.total
-    const part = `<rect class="${way}" x="${round(from)}" width="${round(Math.max(wide, lines[way] > 0 ? 0.4 : 0))}" height="10"/>`
+  const parts = ways.map(([way], index) => {
+    const wide = (100 * widths[index]!) / whole
+    const part = `<rect class="${way}" x="${round(from)}" width="${round(wide)}" height="10"/>`
     from += wide
     return part
   })
