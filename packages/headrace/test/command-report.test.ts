@@ -77,6 +77,37 @@ describe("a report", () => {
     expect(ended.stdout).not.toContain("\u202e")
   })
 
+  it("counts what a service made be tried again, and a line that was done again once, as it stands", async () => {
+    const manifest = { id: "r", source: "a.img", to: ["glance://emb/r?disk_format=raw"] }
+    await writeFile(join(bench.folder, "retry.ndjson"), `${JSON.stringify(manifest)}\n`)
+    const busy = { type: "answer", at: "before", status: 503 } as const
+    const cut = { type: "drop", at: { afterBytes: 100_000 }, how: "reset", image: "queued" } as const
+    const run = (retries: string, ...more: ReadonlyArray<string>) =>
+      bench.run(["run", "retry.ndjson", "--retries", retries, "--json", ...more])
+    bench.glance.faults.push({ type: "answer", at: "before", status: 403 })
+    const first = await run("0")
+    expect(first.code, first.stdout).toBe(2)
+    bench.glance.faults.push(busy, cut)
+    const second = await run("3", "--retry-failed")
+    expect(second.code, second.stdout).toBe(0)
+    const retries = [
+      { reason: "ConnectionLost", count: 1 },
+      { reason: "Unavailable", count: 1 }
+    ]
+    const lines = { total: 1, verified: 1, failed: 0 }
+    // In the journal a line has one receipt; of the events of both runs the last counts.
+    const receipts = await sums(["retry.ndjson.journal"])
+    expect(receipts).toMatchObject({ retries, lines, reasons: [], read: { receipts: 1, repeated: 0 } })
+    const both = await sums(["-"], first.stdout + second.stdout)
+    expect(both).toMatchObject({
+      retries,
+      lines,
+      reasons: [],
+      failures: { first: [] },
+      read: { receipts: 2, repeated: 1 }
+    })
+  })
+
   it("is a page that is whole, in the place of an older one, and of the file that a link leads to", async () => {
     await mkdir(join(bench.folder, "elsewhere"), { recursive: true })
     const target = join(bench.folder, "elsewhere", "old.html")

@@ -3,10 +3,10 @@
  */
 
 const light = `color-scheme:light;--ground:#fff;--panel:#f5f7f8;--ink:#1a1f24;--soft:#55606b;--rule:#dce1e6;--main:#1d6a8a;
---fill:#c9e0ea;--pale:#86b6c9;--gone:#98a2ab;--bad:#b5321f;--half:#a86a00;--good:#1f7a4d`
+--fill:#c9e0ea;--pale:#5f9bb3;--gone:#7d8791;--bad:#b5321f;--half:#a86a00;--good:#1f7a4d`
 
 const dark = `color-scheme:dark;--ground:#13171a;--panel:#1b2125;--ink:#e4e8eb;--soft:#9ba7b1;--rule:#2d353b;--main:#6bb8d6;
---fill:#1f4657;--pale:#3d7d95;--gone:#66717a;--bad:#f08671;--half:#dba94a;--good:#6cc596`
+--fill:#1f4657;--pale:#3d7d95;--gone:#6f7b85;--bad:#f08671;--half:#dba94a;--good:#6cc596`
 
 export const style = `
 :root{${light}}
