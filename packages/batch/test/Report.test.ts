@@ -180,6 +180,11 @@ describe("a report", () => {
     expect(report.failures.first).toHaveLength(10_000)
     expect(report.failures.first.at(-1)!.id).toBe("line 9999")
     expect(report.reasons).toEqual([{ reason: "Unavailable", count: 12_000 }])
+    // All but one are done again: nothing of them is left, also of those that were not kept.
+    const again = await of(...ends, ...ends.slice(1).map(({ id }) => receipt(id)))
+    expect(again.lines).toMatchObject({ total: 12_000, verified: 11_999, failed: 1 })
+    expect(again.reasons).toEqual([{ reason: "Unavailable", count: 1 }])
+    expect([again.failures.total, again.failures.first.map(({ id }) => id)]).toEqual([1, ["line 0"]])
   })
 
   it("shows no secret of a URI, and cuts a message that has no end", async () => {
