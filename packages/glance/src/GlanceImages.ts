@@ -65,10 +65,12 @@ export interface Description {
 export interface Query {
   readonly status?: ReadonlyArray<string> | undefined
   readonly visibility?: GlanceUri.Visibility | undefined
+  /** Only those with one of these ids, of which so many can be named as a request line takes: 50 are no trouble. */
+  readonly id?: ReadonlyArray<string> | undefined
   /** A project's id. */
   readonly owner?: string | undefined
-  /** Whether hidden ones are, too (true). */
-  readonly hidden?: boolean | undefined
+  /** Whether hidden ones are, too (true), or they alone. */
+  readonly hidden?: boolean | "only" | undefined
   /** Images a request (100). */
   readonly pageSize?: number | undefined
 }
@@ -131,8 +133,9 @@ export const list = (
   place: GlanceAccess.Place,
   query: Query = {}
 ): Stream.Stream<Description, SourceError, Transport | Host> => {
-  const { hidden = true, owner, pageSize = 100, status, visibility } = query
+  const { hidden = true, id, owner, pageSize = 100, status, visibility } = query
   const parameters = [
+    ...(id === undefined ? [] : [`id=in:${id.map(encodeURIComponent).join(",")}`]),
     ...(status === undefined ? [] : [`status=in:${status.map(encodeURIComponent).join(",")}`]),
     ...(visibility === undefined ? [] : [`visibility=${visibility}`]),
     ...(owner === undefined ? [] : [`owner=${encodeURIComponent(owner)}`])
@@ -142,6 +145,7 @@ export const list = (
       const pages = (more: ReadonlyArray<string>) =>
         Pages.list(api, [...parameters, ...more].map((parameter) => `&${parameter}`).join(""), pageSize)
       if (!hidden) return pages([])
+      if (hidden === "only") return pages(["os_hidden=true"])
       // Glance has them in a list of their own. They are few, so that it is they who are remembered.
       const known = new Set<string>()
       const apart = Stream.map(pages(["os_hidden=true"]), (image) => {
