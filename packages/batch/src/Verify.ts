@@ -123,11 +123,12 @@ const judged = (looked: Lot.Looked): Judged => ({ ...looked, verdict: judge(look
 /** Reads it back, and judges by that. */
 const reading = (asking: Asking) => (one: Judged) => {
   const { claim, found, target } = one
-  return found._tag !== "There" || target === undefined
-    ? Effect.succeed(one)
-    : asking.permits.withPermits(1)(
-        Effect.map(readBack(target, claim, found), (read) => judged({ claim, target, found: read }))
-      )
+  if (found._tag !== "There" || target === undefined) return Effect.succeed(one)
+  return Effect.gen(function* () {
+    const read = yield* asking.permits.withPermits(1)(readBack(target, claim, found))
+    const why = read._tag === "Unasked" ? yield* Lot.damage(asking, { target, claims: [claim] }) : undefined
+    return judged({ claim, target, found: why === undefined ? read : { ...found, how: "read", wrong: why } })
+  })
 }
 
 /**

@@ -23,6 +23,9 @@ import type * as Stdout from "./Stdout.ts"
 
 const stdin = "-"
 
+/** As the receipts are called. */
+const nameOf = ({ receipts }: Typed): string => (receipts === stdin ? "standard input" : receipts)
+
 /** Lines that are none of a receipt, told one by one. */
 const mostLines = 10
 
@@ -104,13 +107,13 @@ const verify = (given: Typed, options: Verify.Options, counts: View.Counts, { di
       const lines = foreign === 1 ? "1 line is" : `${foreign} lines are`
       Session.complain(
         ErrorLine.ofUsage(
-          given.receipts,
+          nameOf(given),
           `${lines} no receipt${cut && foreign === 1 ? ": the last, which has no end" : last}`
         )
       )
     }
     if (receipts === 0) {
-      Session.complain(ErrorLine.ofUsage(given.receipts, "there is no receipt in it"))
+      Session.complain(ErrorLine.ofUsage(nameOf(given), "there is no receipt in it"))
       return ExitCode.usage
     }
     out.json(summaryEvent(counts, new Date(yield* Clock.currentTimeMillis).toISOString()))
@@ -136,7 +139,7 @@ export const run = async (given: Typed): Promise<number> => {
   }
   const counts = View.counts()
   const display = View.display(counts, { mode })
-  const name = given.receipts === stdin ? "standard input" : given.receipts
+  const name = nameOf(given)
   return Session.run({
     json: given.json,
     display: { event: () => {}, note: display.note, end: display.end },

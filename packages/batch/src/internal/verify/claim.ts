@@ -16,18 +16,26 @@ export interface Claim {
   readonly digests: Digests
   /** Those that the store had. */
   readonly reported: Digests
+  /** When it was all there, in milliseconds since 1970; `undefined` where the receipt does not say. */
+  readonly endedAt: number | undefined
+}
+
+const endOf = ({ elapsedMs, startedAt }: Receipt.Destination): number | undefined => {
+  const end = Date.parse(startedAt) + elapsedMs
+  return Number.isFinite(end) ? end : undefined
 }
 
 const isGood = ({ status }: Receipt.Destination): boolean => status === "verified" || status === "stored"
 
 /** Of each destination that was said to hold the bytes. */
 export const ofReceipt = ({ destinations, id, source }: Receipt.Receipt): ReadonlyArray<Claim> =>
-  destinations.filter(isGood).map(({ object, uri }) => ({
+  destinations.filter(isGood).map((destination) => ({
     id,
-    uri,
-    object: object?.id,
-    store: object?.store,
-    size: source.size ?? object?.size ?? undefined,
-    digests: { ...object?.digests, ...source.digests },
-    reported: object?.digests ?? {}
+    uri: destination.uri,
+    object: destination.object?.id,
+    store: destination.object?.store,
+    size: source.size ?? destination.object?.size ?? undefined,
+    digests: { ...destination.object?.digests, ...source.digests },
+    reported: destination.object?.digests ?? {},
+    endedAt: endOf(destination)
   }))

@@ -39,11 +39,9 @@ const list = (asking: Asking.Asking, images: ReadonlyArray<Image>, hidden: false
     const { list } = yield* load
     const cloud = images[0]!.target.cloud
     const id = images.map(({ target }) => target.key)
-    const found = yield* Asking.turn(
-      asking,
-      Stream.runCollect(list({ cloud }, { id, hidden, pageSize: idsAtOnce })),
-      true
-    )
+    // A page that is full is followed by another one, which would be empty.
+    const query = { id, hidden, pageSize: idsAtOnce + 1 }
+    const found = yield* Asking.turn(asking, Stream.runCollect(list({ cloud }, query)), true)
     return new Map(found.map((image) => [image.id, image]))
   })
 

@@ -72,7 +72,7 @@ export const judge = (claim: Claim, found: Found): Verdict => {
   const { how } = found
   switch (found._tag) {
     case "Absent":
-      return { status: "missing", how, compared: [], message: found.why ?? `there is no ${named(claim)}` }
+      return { status: "missing", how, compared: [], message: found.why ?? `the ${named(claim)} is not there` }
     case "Unasked":
       return { status: "unknown", how, compared: [], message: found.why }
     case "There": {

@@ -45,6 +45,15 @@ const ask = (asking: Asking.Asking, all: ReadonlyArray<Asked>): Stream.Stream<An
   }
 }
 
+/** What may be why an object cannot be read: a large one of Swift breaks off where a segment is missing. */
+export const damage = (
+  asking: Asking.Asking,
+  asked: Asked
+): Effect.Effect<string | undefined, never, Transport | Host> =>
+  Effect.map(Objects.eachOfSwift({ ...asking, head: true }, only([asked], "Swift")), ([answer]) =>
+    answer?.found._tag === "There" ? answer.found.wrong : undefined
+  )
+
 /** Looks at all of them; in no order. */
 export const look = (
   asking: Asking.Asking,

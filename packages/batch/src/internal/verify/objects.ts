@@ -19,6 +19,8 @@ const withHead = "--head asks for its digests"
 interface Etag {
   readonly digests: { readonly md5?: string }
   readonly mute?: string
+  /** Whether it may well show that the bytes are others. */
+  readonly doubtful?: boolean
 }
 
 /**
@@ -30,11 +32,21 @@ const ofEtag = (etag: string | undefined, claims: ReadonlyArray<Claim>): Etag =>
   const parts = /-(\d+)$/.exec(etag)?.[1]
   if (parts !== undefined) return { digests: {}, mute: `its ETag is that of ${parts} parts` }
   const md5 = etag.toLowerCase()
-  const counts = claims.some(({ digests, reported }) => reported.md5 !== undefined || digests.md5 === md5)
-  return /^[0-9a-f]{32}$/.test(md5) && counts
-    ? { digests: { md5 } }
+  const isMd5 = /^[0-9a-f]{32}$/.test(md5)
+  if (isMd5 && claims.some(({ digests, reported }) => reported.md5 !== undefined || digests.md5 === md5)) {
+    return { digests: { md5 } }
+  }
+  return isMd5 && claims.some(({ digests }) => digests.md5 !== undefined)
+    ? { digests: {}, mute: "its ETag is not the MD5 of the bytes, which need not mean anything", doubtful: true }
     : { digests: {}, mute: "the receipt has nothing that its ETag could be compared with" }
 }
+
+/** Clocks of services differ from ours. */
+const skewMs = 60_000
+
+/** Whether it was written since, so that its size alone says little. */
+const wasWritten = (claims: ReadonlyArray<Claim>, modified: number | undefined): boolean =>
+  modified !== undefined && claims.some(({ endedAt }) => endedAt !== undefined && modified > endedAt + skewMs)
 
 const eachOfS3 = (asking: Asking.Asking, all: ReadonlyArray<Asked<S3Target>>) =>
   Effect.flatMap(
@@ -66,8 +78,9 @@ export const s3 = (
         each,
         page: (range) => Asking.turn(asking, page(bucket, range), false),
         nameOf: ({ key }) => key,
-        tell: ({ claims }, { etag, size }) => {
-          const { digests, mute } = ofEtag(etag, claims)
+        tell: ({ claims }, { etag, modified, size }) => {
+          const { digests, doubtful, mute } = ofEtag(etag, claims)
+          if (doubtful === true || (mute !== undefined && wasWritten(claims, modified))) return undefined
           return { _tag: "There", how: "list", size, digests, mute: mute === undefined ? mute : `${mute}; ${withHead}` }
         }
       })
@@ -81,7 +94,7 @@ const wrongSegments = ({ count, wrong }: { readonly count: number; readonly wron
   return `${wrong.length} of its ${count} segments ${wrong.length === 1 ? "is" : "are"} missing or changed: ${wrong[0]}${more}`
 }
 
-const eachOfSwift = (asking: Asking.Asking, all: ReadonlyArray<Asked<SwiftTarget>>) =>
+export const eachOfSwift = (asking: Asking.Asking, all: ReadonlyArray<Asked<SwiftTarget>>) =>
   Effect.flatMap(
     Effect.promise(() => import("@headrace/swift/SwiftLook")),
     ({ look }) =>
