@@ -101,7 +101,7 @@ export interface Options {
 }
 
 /** Receipts of a lot. */
-const lotReceipts = 4096
+const lotReceipts = 2048
 
 const counting = (onRequest: () => void): Effect.Effect<Transport["Service"], never, Transport> =>
   Effect.map(Transport, ({ send }) =>

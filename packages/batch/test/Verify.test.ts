@@ -154,7 +154,7 @@ describe("files", () => {
       const chosen = readOf(tenth)
       assert.isAbove(chosen.length, 10)
       assert.isBelow(chosen.length, 60)
-      assert.sameMembers(readOf(yield* verified([...receipts].reverse(), { sample: 0.1 })), chosen)
+      assert.sameMembers(readOf(yield* verified(receipts.toReversed(), { sample: 0.1 })), chosen)
       assert.lengthOf(readOf(yield* verified(receipts, { sample: 1e-9 })), 1)
       assert.lengthOf(readOf(yield* verified(receipts, {})), 0)
 

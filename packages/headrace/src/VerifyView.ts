@@ -70,7 +70,13 @@ const hows: ReadonlyArray<readonly [Verify.How, string]> = [
   ["read", "read back"]
 ]
 
-const total = ({ status }: Counts): number => status.same + status.missing + status.differs + status.unknown
+/**
+ * How many were looked at.
+ *
+ * @since 0.1.0
+ * @category counting
+ */
+export const total = ({ status }: Counts): number => status.same + status.missing + status.differs + status.unknown
 
 const plural = (value: number, one: string, many = `${one}s`): string =>
   `${Text.count(value)} ${value === 1 ? one : many}`

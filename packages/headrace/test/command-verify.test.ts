@@ -58,12 +58,12 @@ describe("what was uploaded", () => {
       object: {
         id: join(bench.folder, "out.raw"),
         size: 100_000,
-        digests: { sha512: expect.stringMatching(/^[0-9a-f]{128}$/) as unknown }
+        digests: expect.objectContaining({ sha512: expect.stringMatching(/^[0-9a-f]{128}$/) as unknown }) as unknown
       },
       status: "same",
       how: "read",
-      compared: ["size", "sha512"],
-      message: "the same size and sha512, by reading it back"
+      compared: expect.arrayContaining(["size", "sha512"]) as unknown,
+      message: expect.stringMatching(/^the same size.* and .*, by reading it back$/) as unknown
     })
     expect(all.at(-1)).toEqual({
       type: "summary",

@@ -31,6 +31,9 @@ const mostLines = 10
 
 const mostAtOnce = 1000
 
+/** Lines after which whoever reads them is waited for. */
+const linesAhead = 512
+
 /** A share of what is there; text where it is none. */
 const shareOf = (given: string): number | string => {
   const percent = /^(\d{1,3}(?:\.\d{1,6})?)%$/.exec(given)?.[1]
@@ -93,11 +96,12 @@ const verify = (given: Typed, options: Verify.Options, counts: View.Counts, { di
     yield* Stream.runForEach(
       Verify.run(receiptsOf(given.receipts, counts, display), { ...options, onRequest }),
       (verification) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           View.count(counts, verification)
           display.changed()
           out.json(verification)
           if (!given.json && verification.status !== "same") out.line(View.line(verification))
+          return View.total(counts) % linesAhead === 0 ? out.flush : Effect.void
         })
     )
     display.end()

@@ -68,12 +68,12 @@ const atOnce = (
       if (rest.length <= few) break
       const found = yield* Effect.result(list(asking, rest, hidden))
       if (Result.isFailure(found)) {
+        const { message, reason } = found.failure
         const failed = ofFailure(found.failure, "list")
-        // What a list refuses may be told of each.
-        if (failed._tag === "Unasked" && failed.away) {
-          return [...answers, ...rest.map((asked) => ({ asked, found: failed }))]
-        }
-        break
+        // What a list refuses may be told of each. Where there is none, there is no image service, and nothing is missing.
+        if (failed._tag === "Unasked" && !failed.away) break
+        const lost: Found = { _tag: "Unasked", how: "list", why: message, away: reason._tag !== "NotFound" }
+        return [...answers, ...rest.map((asked) => ({ asked, found: lost }))]
       }
       const sorted = sort(rest, found.success)
       answers.push(...sorted.answers)
