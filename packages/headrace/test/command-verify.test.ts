@@ -135,6 +135,21 @@ describe("what was uploaded", () => {
     expect(told(ended.stdout).at(-1)).toMatchObject({ receipts: 1, same: 2 })
   })
 
+  it("in a cloud where nobody can sign in is unknown, not missing", async () => {
+    const clouds = await readFile(join(bench.folder, "clouds.yaml"), "utf8")
+    const auth = `auth_url: ${bench.glance.url}/nowhere/v3, username: u, password: secret-1234, project_name: p`
+    const domains = "user_domain_name: Default, project_domain_name: Default"
+    await writeFile(join(bench.folder, "clouds.yaml"), `${clouds}  lost:\n    auth: {${auth}, ${domains}}\n`)
+    const text = await readFile(join(bench.folder, "r.ndjson"), "utf8")
+    await writeFile(join(bench.folder, "lost.ndjson"), text.replaceAll("glance://emb/", "glance://lost/"))
+    for (const how of [[], ["--head"]]) {
+      const ended = await bench.run(["verify", "lost.ndjson", ...how])
+      expect(ended.code, ended.stdout).toBe(2)
+      expect(ended.stdout).toContain("1 the same, 0 missing, 0 different, 2 unknown")
+      expect(`${ended.stdout}${ended.stderr}`).not.toContain("secret-1234")
+    }
+  })
+
   it.each([
     [["none.ndjson"], "none.ndjson: it cannot be read: there is no such file"],
     [["."], ".: it cannot be read: it is a folder"],

@@ -43,6 +43,7 @@ export interface Answer<out T extends Target = Target> {
 interface Failure {
   readonly reason: { readonly _tag: string }
   readonly message: string
+  readonly cause?: unknown
 }
 
 const ofService: ReadonlySet<string> = new Set([
@@ -53,11 +54,18 @@ const ofService: ReadonlySet<string> = new Set([
   "InvalidConfig"
 ])
 
+/** Where nobody could sign in, or no such service was found, nothing was looked at. */
+const isOfSignIn = ({ cause }: Failure): boolean =>
+  (cause as { readonly _tag?: unknown } | undefined)?._tag === "KeystoneError"
+
 /** What a failure to look means for what was looked for. */
-export const ofFailure = ({ message, reason }: Failure, how: How): Found =>
-  reason._tag === "NotFound"
+export const ofFailure = (failure: Failure, how: How): Found => {
+  const { message, reason } = failure
+  const signIn = isOfSignIn(failure)
+  return reason._tag === "NotFound" && !signIn
     ? { _tag: "Absent", how, why: message }
-    : { _tag: "Unasked", how, why: message, away: ofService.has(reason._tag) }
+    : { _tag: "Unasked", how, why: message, away: signIn || ofService.has(reason._tag) }
+}
 
 export const ofResult = <A>(
   result: Result.Result<A | undefined, Failure>,
