@@ -125,6 +125,8 @@ export interface Display {
   readonly changed: () => void
   /** Writes a line of its own, above the live line. */
   readonly note: (line: string) => void
+  /** Has a line of standard output written; above the live line where that is on the same terminal. */
+  readonly result: (line: string, write: (line: string) => void) => void
   /** Clears the live line and stops. May be called again. */
   readonly end: () => void
 }
@@ -141,7 +143,8 @@ export const display = (counts: Counts, options?: { readonly mode?: Mode; readon
   const mode = options?.mode ?? "auto"
   const output = options?.output ?? process.stderr
   const note = (line: string) => void output.write(`${line}\n`)
-  if (mode === "none") return { changed: () => {}, note, end: () => {} }
+  const result: Display["result"] = (line, write) => write(line)
+  if (mode === "none") return { changed: () => {}, note, result, end: () => {} }
   const words = () => {
     const outcome = outcomes(counts, false)
     const looked = `verify: ${plural(total(counts), "object")} looked at${outcome === "" ? "" : `: ${outcome}`}`
@@ -149,9 +152,14 @@ export const display = (counts: Counts, options?: { readonly mode?: Mode; readon
   }
   if (mode === "auto" && output.isTTY === true && process.env["TERM"] !== "dumb") {
     const picture = LiveLines.make(output, ({ columns }) => [Text.fit(words(), columns)])
-    return { changed: () => picture.changed("soon"), note: picture.note, end: picture.end }
+    return {
+      changed: () => picture.changed("soon"),
+      note: picture.note,
+      result: process.stdout.isTTY === true ? picture.note : result,
+      end: picture.end
+    }
   }
   const tick = setInterval(() => note(words()), logMs)
   tick.unref()
-  return { changed: () => {}, note, end: () => clearInterval(tick) }
+  return { changed: () => {}, note, result, end: () => clearInterval(tick) }
 }

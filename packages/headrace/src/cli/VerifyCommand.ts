@@ -100,7 +100,7 @@ const verify = (given: Typed, options: Verify.Options, counts: View.Counts, { di
           View.count(counts, verification)
           display.changed()
           out.json(verification)
-          if (!given.json && verification.status !== "same") out.line(View.line(verification))
+          if (!given.json && verification.status !== "same") display.result(View.line(verification), out.line)
           return View.total(counts) % linesAhead === 0 ? out.flush : Effect.void
         })
     )
