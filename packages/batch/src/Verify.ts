@@ -11,7 +11,8 @@
  * - Where there are but a few, and files and URLs, each by itself. So is whatever a list does not show, before it is called
  *   missing.
  *
- * What one service refuses, or cannot answer, does not keep others from being asked.
+ * What one service refuses, or cannot answer, does not keep others from being asked. Each receipt is held against what is
+ * there now, also an older one of a place to which something else was written since.
  *
  * @since 0.1.0
  */

@@ -43,21 +43,22 @@ export interface Seen {
 
 interface Entry {
   readonly name: string
+  /** None of what is a manifest itself. */
   readonly hash: string | undefined
-  readonly bytes: number | undefined
+  readonly manifest: boolean
 }
 
 const entriesOf = (text: string): ReadonlyArray<Entry> => {
   const json = Api.parse(text)
   if (!Array.isArray(json)) return []
   return json.flatMap((one: unknown): ReadonlyArray<Entry> => {
-    const { bytes, hash, name } = (one ?? {}) as Readonly<Record<string, unknown>>
+    const { hash, name, sub_slo } = (one ?? {}) as Readonly<Record<string, unknown>>
     return typeof name === "string"
       ? [
           {
             name: name.replace(/^\//, ""),
-            hash: typeof hash === "string" ? hash.toLowerCase() : undefined,
-            bytes: typeof bytes === "number" ? bytes : undefined
+            hash: typeof hash === "string" && sub_slo !== true ? hash.toLowerCase() : undefined,
+            manifest: sub_slo === true
           }
         ]
       : []
@@ -72,12 +73,16 @@ const folderOf = (names: ReadonlyArray<string>): string => {
   return first.slice(0, first.lastIndexOf("/", length) + 1)
 }
 
-/** Holds what the containers list against the manifest. A manifest within it is there, and that is all that is known. */
-const segmentsOf = (api: Api.Api, container: string, object: string): Effect.Effect<Segments, Fault.Fault> =>
+/** Swift follows manifests within manifests so deep. */
+const deepest = 10
+
+/** Holds what the containers list against the manifest, and against those that it names. */
+const segmentsOf = (api: Api.Api, container: string, object: string, depth = 0): Effect.Effect<Segments, Fault.Fault> =>
   Effect.gen(function* () {
     const entries = entriesOf(yield* Objects.manifest(api, container, object))
     const containers = Map.groupBy(entries, ({ name }) => name.slice(0, name.indexOf("/")))
     const wrong: Array<string> = []
+    let count = 0
     for (const [where, ours] of containers) {
       const nameIn = ({ name }: Entry) => name.slice(where.length + 1)
       const listed = new Map(
@@ -87,9 +92,16 @@ const segmentsOf = (api: Api.Api, container: string, object: string): Effect.Eff
         const there = listed.get(nameIn(entry))
         const same = there !== undefined && (entry.hash === undefined || there.hash === entry.hash)
         if (!same) wrong.push(entry.name)
+        if (!same || !entry.manifest || depth >= deepest) {
+          count++
+          continue
+        }
+        const within = yield* segmentsOf(api, where, nameIn(entry), depth + 1)
+        count += within.count
+        wrong.push(...within.wrong)
       }
     }
-    return { count: entries.length, wrong }
+    return { count, wrong }
   })
 
 /**

@@ -111,7 +111,7 @@ export const eachOfSwift = (asking: Asking.Asking, all: ReadonlyArray<Asked<Swif
                 ? undefined
                 : segments === undefined
                   ? "it is a large object, whose ETag is no digest of its bytes"
-                  : `it is a large object, whose ETag is no digest of its bytes; its ${segments.count} segments are as its manifest says`
+                  : `it is a large object, whose ETag is no digest of its bytes; its segments (${segments.count}) are as its manifest says`
           }),
           true
         )
