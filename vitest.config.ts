@@ -16,7 +16,11 @@ const inCompany = [
   "packages/glance/test/{copies,staging}*.test.ts",
   "packages/fs/test/FileStore.resuming.test.ts",
   "packages/core/test/FanOut.test.ts",
-  "packages/headrace/test/{installed,real-images,real-many,real-resume,ways}.test.ts",
+  "packages/headrace/test/{installed,real-images,real-many,real-resume,real-verify,real-batch-kill,ways}.test.ts",
+  "packages/headrace/test/command-{run,run-kill,migrate}.test.ts",
+  "packages/batch/test/{Pace*,Quota}.test.ts",
+  "packages/glance/test/GlanceUsage.test.ts",
+  "scripts/test/Migrate.test.ts",
   "examples/*/test/**/*.test.ts"
 ]
 

@@ -8,7 +8,7 @@ import * as Kill from "./support/batchKill.ts"
 import { cloud } from "./support/command.ts"
 
 /** More by hand: HEADRACE_KILLS=200 HEADRACE_KILL_LINES=300. */
-const kills = Number(process.env["HEADRACE_KILLS"] ?? 20)
+const kills = Number(process.env["HEADRACE_KILLS"] ?? 8)
 const lines = Number(process.env["HEADRACE_KILL_LINES"] ?? 60)
 
 const fromFile = async (name: string, bytes: Uint8Array, folder: string) => {

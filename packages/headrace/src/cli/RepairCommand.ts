@@ -1,15 +1,42 @@
 /**
- * `headrace repair`.
+ * `headrace repair`: what a run has done is looked at, and what is missing, differs or has failed is done again.
  *
  * @since 0.1.0
  */
-import * as ErrorLine from "./ErrorLine.ts"
-import * as ExitCode from "./ExitCode.ts"
-import type { Repair } from "./Invocation.ts"
+import * as Effect from "effect/Effect"
+import * as Repair from "@headrace/batch/Repair"
+import * as Text from "../Text.ts"
+import * as BatchRun from "./BatchRun.ts"
+import type { Repair as Typed } from "./Invocation.ts"
 import * as Session from "./Session.ts"
 
 /** Runs the command and gives its exit code. */
-export const run = (_given: Repair): Promise<number> => {
-  Session.complain(ErrorLine.ofUsage("repair", "this command is not supported yet"))
-  return Promise.resolve(ExitCode.usage)
-}
+export const run = (given: Typed): Promise<number> =>
+  BatchRun.run(given, {
+    name: given.journal,
+    journal: given.journal,
+    run: (options, out) =>
+      Effect.gen(function* () {
+        const { found, ...result } = yield* Repair.run({
+          ...options,
+          onLook: (verification) =>
+            Effect.sync(() => {
+              out.json(verification)
+              if (verification.status === "same") return
+              const { id, message, status, uri } = verification
+              Session.complain(Text.oneLine(`headrace: ${id}: ${uri}: ${status}: ${message}`))
+            })
+        })
+        if (!given.json) {
+          const { differs, missing, same, unknown } = found
+          const words = [`${same} as they were`, `${missing} missing`, `${differs} differ`]
+          out.line(`looked at what is done: ${[...words, ...(unknown === 0 ? [] : [`${unknown} unknown`])].join(", ")}`)
+        }
+        return result
+      }),
+    retryFailed: true,
+    skipInvalid: false,
+    replan: false,
+    skipExisting: undefined,
+    again: `headrace repair ${given.journal}`
+  })

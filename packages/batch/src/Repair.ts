@@ -1,0 +1,66 @@
+/**
+ * Repairing a batch: what its journal says is done is looked at, and what is missing or differs is done again, as is what
+ * failed. What is right is not touched.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type * as Receipt from "@headrace/core/Receipt"
+import { existsSync } from "node:fs"
+import type { Options, Result } from "./BatchOptions.ts"
+import * as Going from "./internal/run/going.ts"
+import { JournalError, type Loaded } from "./Journal.ts"
+import * as SqliteJournal from "./SqliteJournal.ts"
+import * as Verify from "./Verify.ts"
+
+/**
+ * What was found before anything was done again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Found {
+  readonly same: number
+  readonly missing: number
+  readonly differs: number
+  /** What could not be asked: it is left as it is. */
+  readonly unknown: number
+}
+
+const nothingLoaded: Loaded = { fresh: 0, same: 0, changed: 0, vanished: 0, wrong: 0, taken: true }
+
+/**
+ * Looks at what is done, tells of each object (`onLook`), and then runs what has to be done again.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const run = (
+  options: Options & {
+    readonly look?: Verify.Options | undefined
+    readonly onLook?: ((verification: Verify.Verification) => Effect.Effect<void>) | undefined
+  }
+): Effect.Effect<Result & { readonly found: Found }, Going.Failures, Going.Services> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const path = options.journal
+      if (!existsSync(path)) {
+        return yield* new JournalError({ reason: "Unusable", path, message: "there is no such file" })
+      }
+      const journal = yield* SqliteJournal.open(path)
+      if (options.dryRun === true) yield* journal.hold
+      const found = { same: 0, missing: 0, differs: 0, unknown: 0 }
+      const receipts = Stream.map(journal.receipts(0), ({ receipt }) => JSON.parse(receipt) as Receipt.Receipt)
+      yield* Stream.runForEach(Verify.run(receipts, options.look ?? {}), (verification) =>
+        Effect.gen(function* () {
+          found[verification.status]++
+          if (verification.status === "missing" || verification.status === "differs") {
+            yield* journal.reopen({ id: verification.id, wrong: verification.uri })
+          }
+          yield* options.onLook?.(verification) ?? Effect.void
+        })
+      )
+      return { found, ...(yield* Going.go(journal, nothingLoaded, { ...options, retryFailed: true })) }
+    })
+  )
