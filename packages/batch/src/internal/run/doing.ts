@@ -16,11 +16,11 @@ import type { TransferEvent } from "@headrace/core/TransferEvent"
 import type { Transport } from "@headrace/core/Transport"
 import type { TransferOptions } from "../../BatchOptions.ts"
 import type { Item } from "../../Journal.ts"
-import type { Books } from "./books.ts"
 import * as Uri from "../../Uri.ts"
+import * as Again from "./again.ts"
+import type { Books } from "./books.ts"
 import * as Earlier from "./earlier.ts"
 import * as RunEnds from "./ends.ts"
-import * as Again from "./again.ts"
 import type * as Existing from "./existing.ts"
 import type * as Metadata from "./metadata.ts"
 import * as Tally from "./tally.ts"
@@ -35,9 +35,9 @@ export interface Common {
   readonly transfer: TransferOptions
   readonly tally: Tally.Tally
   readonly emit: (event: TransferEvent) => Effect.Effect<void>
-  /** Told of images that were not there. */
   /** When the run began, in milliseconds since 1970. */
   readonly startedAt: number
+  /** Told of images that were not there. */
   readonly missing: (missing: ReadonlyArray<Earlier.Missing>) => void
 }
 

@@ -111,7 +111,9 @@ export const go = (
       committed = commits
     }
     const tally = Tally.make()
-    const missing: Array<Earlier.Missing> = [...(yield* Earlier.strays(yield* journal.strays))]
+    const missing: Array<Earlier.Missing> = []
+    // A dry run deletes nothing.
+    if (options.dryRun !== true) missing.push(...(yield* Earlier.strays(yield* journal.strays)))
     const answered = new Set<string>()
     const pool = yield* BlockPool
     const pace = yield* Pace.make({
