@@ -11,7 +11,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { type FileHandle, open as openFile, rename, stat } from "node:fs/promises"
+import { type FileHandle, open as openFile, stat, truncate } from "node:fs/promises"
 import type { Journal, JournalError } from "./Journal.ts"
 
 /**
@@ -194,11 +194,9 @@ const missing = (error: NodeJS.ErrnoException): undefined => {
   return undefined
 }
 
-/** Empties it by putting another one there, which a reader of the old one does not notice. */
+/** Empties it: what was in it is in the journal, and comes again. */
 const anew = (path: string): Effect.Effect<number, ReceiptsFileError> =>
   attempt(path, async () => {
-    const beside = `${path}.new`
-    await (await openFile(beside, "w")).close()
-    await rename(beside, path)
+    await truncate(path, 0)
     return 0
   })

@@ -49,11 +49,13 @@ const whole = (setting: string, given: string | number, least: number, most: num
 }
 
 const duration = (given: string | number): Result.Result<number, SettingError> => {
-  if (typeof given === "number") return Result.succeed(given)
+  if (typeof given === "number") return given >= 1 ? Result.succeed(given) : wrong("deadline", "write 1 ms or more")
   const parsed = Quantity.parseDuration(given)
   return Result.isFailure(parsed)
     ? wrong("deadline", parsed.failure.message)
-    : Result.succeed(Math.ceil(parsed.success))
+    : parsed.success >= 1
+      ? Result.succeed(Math.ceil(parsed.success))
+      : wrong("deadline", `"${given}" is over at once: write 1s or more`)
 }
 
 const idsOf = (given: ReadonlyArray<string>): Result.Result<ReadonlyArray<string>, SettingError> => {

@@ -200,7 +200,7 @@ export const summary = (
   view: View.View,
   event: Summary,
   options: {
-    /** The command that would do the failed lines again: `headrace run move.ndjson --retry-failed`. */
+    /** What would do the failed lines again: `the same command with --retry-failed`. */
     readonly again?: string
     /** The one that looks for what is missing: `headrace repair move.ndjson.journal`. */
     readonly repair?: string
@@ -229,6 +229,7 @@ export const summary = (
     ...view.firstFailed.map(failedLine),
     ...(view.firstFailed.length > 0 && more > 0 ? [`and ${Text.count(more)} more failed`] : []),
     ...(event.failed > 0 && options.again !== undefined ? [`to do the failed lines again: ${options.again}`] : []),
+    ...(event.remaining > 0 ? ["what was not begun, or was cut off: the same command goes on with it"] : []),
     ...(unfinished && options.repair !== undefined
       ? [`to look at what is there, and redo what is missing: ${options.repair}`]
       : [])

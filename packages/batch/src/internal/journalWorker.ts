@@ -3,7 +3,7 @@
  * which the thread that moves bytes does not have. All writes that have come in while one transaction was made durable
  * share the next one.
  */
-import { closeSync, existsSync, openSync, realpathSync } from "node:fs"
+import { closeSync, existsSync, openSync, realpathSync, statSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import { type Answer, type Answers, type Boot, type Call, writes } from "./journalCalls.ts"
@@ -101,6 +101,7 @@ const open = (): number => {
   const { how, owner } = boot
   // A lock is found by the name that the file has, whatever link led here.
   const path = existsSync(boot.path) ? realpathSync(boot.path) : boot.path
+  if (existsSync(path) && statSync(path).isDirectory()) throw new Refusal("Unusable", "this is a folder: name a file")
   if (how === "write") {
     if (existsSync(path)) check(path)
     hold(path)

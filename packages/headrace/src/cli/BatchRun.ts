@@ -83,7 +83,8 @@ const readRules = (path: string | undefined): Mapping.Rules | string => {
     const rules = Mapping.parse(readFileSync(path, "utf8"))
     return Result.isSuccess(rules) ? rules.success : `${rules.failure.field}: ${rules.failure.message}`
   } catch (error) {
-    return `it cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`
+    const { code } = error as NodeJS.ErrnoException
+    return `it cannot be read: ${code === "ENOENT" ? "there is no such file" : (code ?? String(error))}`
   }
 }
 
@@ -120,9 +121,12 @@ const planLines = ({ destinations, id }: Plan) =>
     line: Text.oneLine(`${id}: would ${action} ${uri}: ${why}${required ? "" : " (on best effort)"}`)
   }))
 
+/** As a shell takes it. */
+const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
+
 /** What to type next, as the command was typed. */
 const next = (job: Job, dryRun: boolean) =>
-  dryRun ? {} : { again: job.again, repair: `headrace repair ${job.journal}` }
+  dryRun ? {} : { again: job.again, repair: `headrace repair ${quoted(job.journal)}` }
 
 const batch = (options: Batch.Options, given: Typed, job: Job, { display, out }: Console) =>
   Effect.gen(function* () {

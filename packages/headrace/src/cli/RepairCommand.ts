@@ -38,5 +38,5 @@ export const run = (given: Typed): Promise<number> =>
     skipInvalid: false,
     replan: false,
     skipExisting: undefined,
-    again: `headrace repair ${given.journal}`
+    again: "the same command"
   })

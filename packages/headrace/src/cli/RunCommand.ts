@@ -34,6 +34,6 @@ export const run = (given: Run): Promise<number> => {
     skipInvalid: given.skipInvalid,
     replan: given.replan,
     skipExisting: given.skipExisting,
-    again: `headrace run ${given.manifest}${given.journal === undefined ? "" : ` --journal ${given.journal}`} --retry-failed`
+    again: "the same command with --retry-failed"
   })
 }
