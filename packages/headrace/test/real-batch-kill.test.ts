@@ -13,7 +13,7 @@ const env = (name: string): string => process.env[`HEADRACE_TESTBED_${name}`] ??
 /** More by hand: HEADRACE_KILLS=200 HEADRACE_KILL_LINES=300. */
 const kills = Number(process.env["HEADRACE_KILLS"] ?? 20)
 /** Of stores whose uploads have been killed often enough in `real-resume`. */
-const fewKills = Number(process.env["HEADRACE_KILLS"] ?? 6)
+const fewKills = Number(process.env["HEADRACE_KILLS"] ?? 4)
 const lines = Number(process.env["HEADRACE_KILL_LINES"] ?? 40)
 
 describe.skipIf(env("KEYSTONE") === "")("kill -9 of a batch from a real Glance to another", () => {
