@@ -241,9 +241,10 @@ describe("the summary", () => {
     expect(lines[1]).toMatch(/, retries ConnectionLost 1$/)
     expect(lines.filter((line) => line.startsWith("failed "))).toHaveLength(20)
     expect(lines[2]).toBe("failed l0: QuotaExceeded (413): it is full")
-    expect(lines.slice(-3)).toEqual([
+    expect(lines.slice(-4)).toEqual([
       "and 5 more failed",
       "to do the failed lines again: headrace run m.ndjson --retry-failed",
+      "what was not begun, or was cut off: the same command goes on with it",
       "to look at what is there, and redo what is missing: headrace repair m.ndjson.journal"
     ])
   })
