@@ -146,7 +146,7 @@ export interface Journal {
   readonly load: <E, R>(options: LoadOptions<E, R>) => Effect.Effect<Loaded, JournalError | E, R>
   /** From here on nothing is noted: what is written is there for this run's own questions, until the journal is closed. */
   readonly hold: Effect.Effect<void, JournalError>
-  /** Counts the lines; `only`: of those with these ids. */
+  /** Counts the lines; failed ones only while the manifest has them. */
   readonly counts: Effect.Effect<Counts, JournalError>
   /**
    * Hands out lines that are to be done, none twice in a run: first those that were begun by an earlier run, then in the

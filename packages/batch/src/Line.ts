@@ -8,7 +8,7 @@ import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { type Algorithm, algorithms, type Digests } from "@headrace/core/Digest"
+import { type Algorithm, algorithms, type Digests, hexDigits } from "@headrace/core/Digest"
 
 /**
  * A line as it is used.
@@ -47,17 +47,6 @@ export class LineError extends Data.TaggedError("LineError")<{
   /** What is allowed. */
   readonly message: string
 }> {}
-
-const hexDigits = {
-  md5: 32,
-  sha1: 40,
-  sha256: 64,
-  sha512: 128,
-  blake3: 64,
-  xxh128: 32,
-  crc32c: 8,
-  crc64nvme: 16
-} as const
 
 const uri = Schema.String.check(Schema.isMinLength(1))
 

@@ -42,6 +42,23 @@ export type Algorithm = (typeof algorithms)[number]
 export const isAlgorithm = (name: string): name is Algorithm => (algorithms as ReadonlyArray<string>).includes(name)
 
 /**
+ * How many hexadecimal digits a digest has.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const hexDigits: Readonly<Record<Algorithm, number>> = {
+  md5: 32,
+  sha1: 40,
+  sha256: 64,
+  sha512: 128,
+  blake3: 64,
+  xxh128: 32,
+  crc32c: 8,
+  crc64nvme: 16
+}
+
+/**
  * Digests in lower-case hex, by algorithm.
  *
  * @since 0.1.0

@@ -8,6 +8,7 @@ import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import { totalmem } from "node:os"
 import { blockBytes } from "@headrace/core/BlockPool"
+import { algorithms, hexDigits, isAlgorithm } from "@headrace/core/Digest"
 import * as Quantity from "@headrace/core/Quantity"
 import { isRate, type Rate } from "@headrace/core/Rate"
 import type { Timetable } from "@headrace/core/Timetable"
@@ -64,21 +65,7 @@ export interface Settings {
   readonly hasher?: "wasm" | "native"
 }
 
-/** Hexadecimal digits of each algorithm's digest. */
-const hexDigits: Readonly<Record<Algorithm, number>> = {
-  md5: 32,
-  sha1: 40,
-  sha256: 64,
-  sha512: 128,
-  blake3: 64,
-  xxh128: 32,
-  crc32c: 8,
-  crc64nvme: 16
-}
-
-const names = Object.keys(hexDigits).join(", ")
-
-const isAlgorithm = (name: string): name is Algorithm => Object.hasOwn(hexDigits, name)
+const names = algorithms.join(", ")
 
 /** A transfer is never denied four blocks, so a smaller pool would wait for ever. */
 const leastMemory = 4 * blockBytes

@@ -1,8 +1,8 @@
 /**
  * What the journal's thread is asked, and what it answers.
  */
-import type { Given, JournalStore } from "./journalStore.ts"
-import type { Refusal } from "./journalStore.ts"
+import type { JournalStore } from "./journalStore.ts"
+import type { Given, Refusal } from "./journalTables.ts"
 
 /** How the file is opened. */
 export interface Boot {

@@ -7,7 +7,8 @@ import { closeSync, existsSync, openSync, realpathSync, statSync } from "node:fs
 import { DatabaseSync } from "node:sqlite"
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import { type Answer, type Answers, type Boot, type Call, writes } from "./journalCalls.ts"
-import { JournalStore, Refusal } from "./journalStore.ts"
+import { JournalStore } from "./journalStore.ts"
+import { Refusal } from "./journalTables.ts"
 
 const port: MessagePort = parentPort!
 const boot = workerData as Boot
