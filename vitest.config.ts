@@ -23,7 +23,7 @@ const inCompany = [
 /** Processes that are started and killed, by the dozen; they would be the wrong company for those above. */
 const batches = [
   "packages/batch/test/**/*.test.ts",
-  "packages/headrace/test/command-{run,run-kill,migrate,plan,repair,report,verify}.test.ts",
+  "packages/headrace/test/command-{run,run-crash,run-kill,migrate,plan,repair,report,verify}.test.ts",
   "packages/headrace/test/{real-verify,real-batch-kill,run,telemetry,batch-view}.test.ts",
   "packages/glance/test/{GlanceImages,GlanceUsage}.test.ts",
   "packages/headrace/test/command-{options,usage,many,gc}.test.ts",

@@ -60,12 +60,16 @@ log_level = WARNING
 user = ${userInfo().username}
 `
 
+/** Patient: nobody repeats an update of a listing that came too late on a busy machine. */
 const backend = (
   directory: string,
   kind: string,
   port: number
 ): string => `${common(directory, kind, port)}devices = ${directory}/devices
 mount_check = false
+container_update_timeout = 20
+conn_timeout = 10
+node_timeout = 30
 [pipeline:main]
 pipeline = healthcheck ${kind}-server
 [app:${kind}-server]
@@ -107,6 +111,8 @@ const proxy = (directory: string, port: number, options: SwiftOptions): string =
 pipeline = ${pipeline.join(" ")}
 [app:proxy-server]
 use = egg:swift#proxy
+conn_timeout = 10
+node_timeout = 30
 allow_account_management = true
 account_autocreate = true
 [filter:catch_errors]

@@ -73,6 +73,23 @@ export interface Item {
 export type Ending = "done" | "failed"
 
 /**
+ * What is noted of a line's end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Ended {
+  readonly ending: Ending
+  readonly receipt: string
+  /** As the source has them; -1 where that is not known. */
+  readonly bytes: number
+  /** Objects that the receipt stands for, whichever run began them: they are never what is left of something. */
+  readonly objects: ReadonlyArray<string>
+  /** Whether something else that was begun may be there. */
+  readonly left: boolean
+}
+
+/**
  * How many lines there are, by how they stand.
  *
  * @since 0.1.0
@@ -167,12 +184,9 @@ export interface Journal {
   readonly unmake: (seq: number, made: Made) => Effect.Effect<void, JournalError>
   /** What was begun of a line, and may be there. */
   readonly madeOf: (seq: number) => Effect.Effect<ReadonlyArray<Made>, JournalError>
-  /** The line has come to its end; `bytes` as the source has them, `left`: whether something that was begun may be there. */
-  readonly end: (
-    seq: number,
-    ending: { readonly ending: Ending; readonly receipt: string; readonly bytes: number; readonly left: boolean }
-  ) => Effect.Effect<void, JournalError>
-  /** The line is open again; `left` as above. */
+  /** The line has come to its end. */
+  readonly end: (seq: number, ended: Ended) => Effect.Effect<void, JournalError>
+  /** The line is open again; `left`: whether something that was begun may be there. */
   readonly release: (seq: number, left: boolean) => Effect.Effect<void, JournalError>
   /** Lines that are done of which an earlier run has begun something that was not there when it was looked for. */
   readonly strays: Effect.Effect<ReadonlyArray<Item>, JournalError>

@@ -128,7 +128,7 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
       make: (seq, { object, place }) => thread.call("make", seq, place, object),
       unmake: (seq, { object, place }) => thread.call("unmake", seq, place, object),
       madeOf: (seq) => Effect.map(thread.call("madeOf", seq), (made) => made as unknown as Item["made"]),
-      end: (seq, { bytes, ending, left, receipt }) => thread.call("end", seq, ending, receipt, bytes, left),
+      end: (seq, ended) => thread.call("end", seq, ended),
       release: (seq, left) => thread.call("release", seq, left),
       strays: Effect.map(thread.call("strays"), (rows) => rows.map(itemOf)),
       reopen: (which) =>

@@ -116,7 +116,7 @@ describe("a manifest that has changed", () => {
   const ended = (journal: Journal, id: string) =>
     Effect.gen(function* () {
       const item = (yield* journal.take(id, 7))!
-      yield* journal.end(item.seq, { ending: "done", receipt: `{"id":"${id}"}`, bytes: 3, left: false })
+      yield* journal.end(item.seq, { ending: "done", receipt: `{"id":"${id}"}`, bytes: 3, objects: [], left: false })
     })
 
   it("runs new lines, says vanished ones, and refuses changed ones unless told", () =>
@@ -197,7 +197,13 @@ describe("a run", () => {
           ["a", 7, [{ place: 1, object: "there" }]],
           ["b", undefined, []]
         ])
-        yield* journal.end(items[0]!.seq, { ending: "failed", receipt: '{"id":"a"}', bytes: 1, left: false })
+        yield* journal.end(items[0]!.seq, {
+          ending: "failed",
+          receipt: '{"id":"a"}',
+          bytes: 1,
+          objects: [],
+          left: false
+        })
         yield* journal.release(items[1]!.seq, false)
         expect(yield* journal.counts).toMatchObject({ open: 1, failed: 1 })
         yield* journal.reopen({ failed: undefined })
@@ -219,7 +225,13 @@ describe("a run", () => {
         yield* Effect.forEach(
           items,
           ({ line, seq }) =>
-            journal.end(seq, { ending: "done", receipt: JSON.stringify({ id: line.id }), bytes: 1, left: false }),
+            journal.end(seq, {
+              ending: "done",
+              receipt: JSON.stringify({ id: line.id }),
+              bytes: 1,
+              objects: [],
+              left: false
+            }),
           { concurrency: "unbounded" }
         )
         // All writes that come together are made durable together.
@@ -324,10 +336,12 @@ describe("a journal", () => {
             yield* load(journal, [line(1, "a"), line(2, "b")])
             const [a] = yield* journal.next({ order: "listed", end: "first", limit: 2, now: 7 })
             const receipt = JSON.stringify({ pad: "x".repeat(500_000) })
-            const error = yield* Effect.flip(journal.end(a!.seq, { ending: "done", receipt, bytes: 1, left: false }))
+            const error = yield* Effect.flip(
+              journal.end(a!.seq, { ending: "done", receipt, bytes: 1, objects: [], left: false })
+            )
             expect(error).toMatchObject({ reason: "Full", message: "there is no room on its disk" })
             execFileSync("mount", ["-o", "remount,size=20m", disk])
-            yield* journal.end(a!.seq, { ending: "done", receipt, bytes: 1, left: false })
+            yield* journal.end(a!.seq, { ending: "done", receipt, bytes: 1, objects: [], left: false })
             expect(yield* journal.counts).toMatchObject({ open: 1, done: 1 })
           })
         )

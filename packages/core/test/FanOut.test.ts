@@ -467,7 +467,7 @@ describe("a source that is not what it should be", () => {
   it.live("also for a moment at a slow one that reads by itself", () =>
     Effect.gen(function* () {
       const { opened, source } = watched(bytes)
-      const playground = setUp([{ pace: real(4) }, {}])
+      const playground = setUp([{ pace: real(1) }, {}])
       const { onEvent, pool, to } = playground
       const [{ memory }] = playground.ends as [(typeof playground.ends)[0]]
       let puts = 0

@@ -132,7 +132,7 @@ export const finish = (
   { id, uri }: { readonly id: string; readonly uri: string }
 ): Effect.Effect<void, StoreError.StoreError, Transport | Host> =>
   withApi(options, uri, id, (api) => {
-    const operations = Attributes.final(Places.wanted(options), false)
+    const operations = Attributes.final(Places.wanted(options), options.id !== undefined)
     return operations.length === 0
       ? Effect.void
       : Effect.asVoid(

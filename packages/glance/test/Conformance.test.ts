@@ -110,7 +110,9 @@ if (real !== undefined) {
           return new Uint8Array(await answer.arrayBuffer())
         })
       ),
-    unfinished: (key) => Effect.map(images(key), (found) => found.filter(({ status }) => status !== "active").length),
+    // What is deleted while its last request is served stays in Glance's list, and nobody can do anything about it.
+    unfinished: (key) =>
+      Effect.map(images(key), (found) => found.filter(({ status }) => !["active", "deleted"].includes(status)).length),
     service: { port: Number(new URL(real).port), isBegin },
     secrets: [headers["x-auth-token"]]
   })

@@ -2,6 +2,7 @@
  * The journal's tables, and what is done with them, in one thread. Nothing here waits: whoever calls has a thread for it.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
+import type { Ended } from "../Journal.ts"
 import { applicationId, format, type Given, Refusal, type Row, states, tables, type Told } from "./journalTables.ts"
 
 /** Lines that have vanished from the manifest are kept, and left out of everything. */
@@ -170,12 +171,14 @@ export class JournalStore {
   }
 
   /**
-   * `keep`: what was begun is still there, or may be. What an earlier run has begun is forgotten only by its name: it may
-   * come into being after it was looked for.
+   * What stands is nothing that was left, whichever run has begun it. `left`: what else was begun is still there, or may
+   * be. What an earlier run has begun is forgotten only by its name: it may come into being after it was looked for.
    */
-  end(seq: number, ending: "done" | "failed", receipt: string, bytes: number, keep: boolean): void {
+  end(seq: number, { bytes, ending, left, objects, receipt }: Ended): void {
     this.#sql("UPDATE line SET state = ?, size = ? WHERE seq = ?").run(states[ending], bytes, seq)
-    if (!keep) this.#forget(seq)
+    for (const object of objects)
+      this.#sql("DELETE FROM made WHERE seq = ? AND object = ? COLLATE NOCASE").run(seq, object)
+    if (!left) this.#forget(seq)
     this.#sql("INSERT OR REPLACE INTO receipt (seq, json) VALUES (?, ?)").run(seq, receipt)
     this.#sql("DELETE FROM before WHERE seq = ?").run(seq)
     this.#handed.delete(seq)

@@ -29,6 +29,8 @@ interface State {
   id: string | undefined
   /** Whether this session made it: `maybe` after a creation without an answer. */
   made: "no" | "maybe" | "yes"
+  /** Whether somebody had made it already, as `made` says now: its attributes are set when the data is proven. */
+  found: boolean
   /** What it has to be declared as, once that is known. */
   ready: Preflight.Ready | undefined
   /** Whether the last body was refused for its token. */
@@ -58,7 +60,7 @@ export const make = (
   const staging =
     staged && options.store !== undefined ? Staging.make(api, [options.store, ...options.copyTo]) : undefined
   const given = options.id !== undefined
-  const state: State = { id: options.id, made: "no", ready: undefined, refused: false }
+  const state: State = { id: options.id, made: "no", found: given, ready: undefined, refused: false }
 
   const path = (id: string) => `/v2/images/${encodeURIComponent(id)}`
   const asStoreError = <A, R>(
@@ -119,6 +121,8 @@ export const make = (
       // No answer, or one that says the id is taken: by us, perhaps.
       const record = yield* Preflight.get(api, id, what)
       if (record !== undefined && isOurs(record)) {
+        // Not by a request of this session: an earlier program's, that was given the same id.
+        state.found = !unclear && Result.isSuccess(result)
         state.made = "yes"
         return
       }
@@ -227,6 +231,7 @@ export const make = (
       }
       state.id = undefined
       state.made = "no"
+      state.found = false
       yield* create
     })
   )
@@ -299,7 +304,11 @@ export const make = (
     Effect.suspend(() =>
       state.id === undefined
         ? Effect.void
-        : patch(state.id, Attributes.final(options, given), `image ${state.id} holds the data, but cannot be finished`)
+        : patch(
+            state.id,
+            Attributes.final(options, state.found),
+            `image ${state.id} holds the data, but cannot be finished`
+          )
     )
   )
 

@@ -3,14 +3,13 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { BlockPool } from "@headrace/core/BlockPool"
-import { type Digests, isAlgorithm } from "@headrace/core/Digest"
+import type { Digests } from "@headrace/core/Digest"
 import type { Host } from "@headrace/core/Host"
 import type { Reason } from "@headrace/core/Reason"
 import type * as Receipt from "@headrace/core/Receipt"
-import type { Source } from "@headrace/core/Source"
+import type { StoreError } from "@headrace/core/StoreError"
 import * as Transfer from "@headrace/core/Transfer"
 import type { TransferEvent } from "@headrace/core/TransferEvent"
 import type { Transport } from "@headrace/core/Transport"
@@ -83,15 +82,6 @@ const later = ({ destinations }: Receipt.Receipt): Postponed | undefined => {
 
 const isSource = (reason: Reason): boolean => reason === "SourceUnreadable"
 
-/** What the line and the source's own service say of the bytes. */
-const claimsOf = (item: Item, source: Source<Transport | Host>) =>
-  Effect.gen(function* () {
-    const { size } = yield* source.info
-    const hints = source.hints === undefined ? {} : yield* source.hints
-    const reported = Object.entries(hints.digests ?? {}).filter(([name]) => isAlgorithm(name))
-    return { size, digests: { ...(Object.fromEntries(reported) as Digests), ...item.line.expect } }
-  })
-
 /**
  * Does a line. `patient`: whether what fails because a service is away or full is left for later, instead of being its end.
  */
@@ -139,6 +129,9 @@ export const run = (
                   ending: standing === "failed" ? "failed" : "done",
                   receipt: JSON.stringify(receipt),
                   bytes: receipt.source.size ?? line.size ?? -1,
+                  objects: receipt.destinations.flatMap(({ error, object }) =>
+                    error === undefined && object !== undefined ? [object.id] : []
+                  ),
                   left
                 })
               )
@@ -217,42 +210,37 @@ export const run = (
           : yield* failAll({ reason, message, retryable: failure.retryable, left: "none" })
       }
       const { also, images, source, to } = resolved.success
+      const concludeAsFound = ({ by, computedBy, object }: Earlier.Complete) => {
+        const stored: Partial<Receipt.Destination> = {
+          status: "verified",
+          object: { ...object, size: object.size ?? null },
+          proof: { level: "transfer", compared: [by], computedBy },
+          notes: ["an earlier run had completed it when it was cut off"]
+        }
+        return concludeWith(object.size ?? null, { [by]: object.digests[by] as string }, [stored])
+      }
+      const unseen = ({ message, reason, retryable, status }: StoreError) =>
+        failAll({
+          reason: reason._tag,
+          message: `what an earlier run has left cannot be looked at: ${message}`,
+          retryable,
+          ...(status === undefined ? undefined : { status }),
+          left: "none"
+        })
       if (item.begunAt !== undefined) {
         yield* Earlier.tidy({ begunAt: item.begunAt, until: common.startedAt }, [...to, ...also])
+        const filled = yield* Effect.result(Earlier.filled(item, source))
+        if (Result.isFailure(filled)) return yield* unseen(filled.failure)
+        if (filled.success !== undefined) return yield* concludeAsFound(filled.success)
       }
       if (item.made.length > 0) {
-        const claims = Effect.map(Effect.option(claimsOf(item, source)), Option.getOrUndefined)
         const settled = yield* Effect.result(
-          Earlier.settle(item, books, claims, (place) => images.find((one) => one.place === place)?.image)
+          Earlier.settle(item, books, source, (place) => images.find((one) => one.place === place)?.image)
         )
-        if (Result.isFailure(settled)) {
-          const { message, retryable, status } = settled.failure
-          const error: Receipt.Failure = {
-            reason: settled.failure.reason._tag,
-            message: `what an earlier run has left cannot be looked at: ${message}`,
-            retryable,
-            ...(status === undefined ? undefined : { status }),
-            left: "none"
-          }
-          return yield* failAll(error)
-        }
+        if (Result.isFailure(settled)) return yield* unseen(settled.failure)
         const { complete, missing } = settled.success
         common.missing(missing)
-        if (complete !== undefined) {
-          const { by, object } = complete
-          const stored: Partial<Receipt.Destination> = {
-            status: "verified",
-            object: { ...object, size: object.size ?? null },
-            proof: {
-              level: "transfer",
-              compared: [by],
-              computedBy: "the source's service, and whoever wrote the manifest"
-            },
-            notes: ["an earlier run had completed it when it was cut off"]
-          }
-          const digests: Digests = { [by]: object.digests[by] as string }
-          return yield* concludeWith(object.size ?? null, digests, [stored])
-        }
+        if (complete !== undefined) return yield* concludeAsFound(complete)
       }
       const there = item.made.length > 0 ? undefined : yield* common.existing.find(line, resolved.success)
       if (there !== undefined) {

@@ -4,10 +4,13 @@
  * done; all others are deleted, and the line is done again.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type { Digests } from "@headrace/core/Digest"
+import type { BlockPool } from "@headrace/core/BlockPool"
+import * as Digest from "@headrace/core/Digest"
 import type { Host } from "@headrace/core/Host"
 import * as Leftovers from "@headrace/core/Leftovers"
+import type { Source } from "@headrace/core/Source"
 import type { Store, StoredObject } from "@headrace/core/Store"
 import type { StoreError } from "@headrace/core/StoreError"
 import type { Transport } from "@headrace/core/Transport"
@@ -15,6 +18,7 @@ import type * as GlanceUri from "@headrace/glance/GlanceUri"
 import type { Item, Made } from "../../Journal.ts"
 import * as Pace from "../../Pace.ts"
 import * as Uri from "../../Uri.ts"
+import { digestsOf } from "../digesting.ts"
 import type { Books } from "./books.ts"
 
 /** An image that was not there; one whose creation was under way may come into being after it was looked for. */
@@ -24,21 +28,21 @@ export interface Missing {
   readonly image: GlanceUri.Destination
 }
 
-/** What is known of the bytes without reading them. */
-export interface Claims {
-  readonly size: number | undefined
-  readonly digests: Digests
+/** An image that stands for the line's only destination, and by which digest. */
+export interface Complete {
+  readonly object: StoredObject
+  readonly by: keyof Digest.Digests
+  /** Who says what the digest of the source is. */
+  readonly computedBy: string
 }
 
 export interface Found {
-  /** An image that stands for the line's only destination, and by which digest. */
-  readonly complete?: {
-    readonly object: StoredObject
-    readonly by: keyof Digests
-    readonly image: GlanceUri.Destination
-  }
+  readonly complete?: Complete
   readonly missing: ReadonlyArray<Missing>
 }
+
+/** What nobody can make other bytes for, and then what is good against accidents. */
+const strongest = ["sha512", "sha256", "md5"] as const
 
 const imageAt = (text: string | undefined) =>
   Effect.gen(function* () {
@@ -48,17 +52,46 @@ const imageAt = (text: string | undefined) =>
     return Result.getOrUndefined(destinationFrom(uri.uri))
   })
 
+/** What the line and the source's own service say of the bytes. */
+const claimsOf = ({ line }: Item, source: Source<Transport | Host>) =>
+  Effect.gen(function* () {
+    const { size } = yield* source.info
+    const hints = source.hints === undefined ? {} : yield* source.hints
+    const reported = Object.entries(hints.digests ?? {}).filter(([name]) => Digest.isAlgorithm(name))
+    return { size, digests: { ...(Object.fromEntries(reported) as Digest.Digests), ...line.expect } }
+  })
+
+/**
+ * By which digest the object is the source, and who computed it: what is said of the source, or, where that is nothing that
+ * the service knows, the source itself, read once.
+ */
+const proven = (item: Item, object: StoredObject, source: Source<Transport | Host>) =>
+  Effect.gen(function* () {
+    const { proof } = yield* Effect.promise(() => import("@headrace/glance/GlanceMade"))
+    const known = Option.getOrUndefined(yield* Effect.option(claimsOf(item, source)))
+    const said = known === undefined ? undefined : proof(object, known)
+    if (said !== undefined) {
+      const computedBy = item.line.expect?.[said] === undefined ? "the source's service" : "whoever wrote the manifest"
+      return { by: said, computedBy }
+    }
+    const algorithm = strongest.find((name) => object.digests[name] !== undefined)
+    if (algorithm === undefined) return undefined
+    const read = Option.getOrUndefined(yield* Effect.option(digestsOf(source, [algorithm])))
+    const by = read === undefined ? undefined : proof(object, read)
+    return by === undefined ? undefined : { by, computedBy: (yield* Digest.Hasher).provider }
+  })
+
 const isOnly = ({ line }: Item, { store }: GlanceUri.Destination): boolean =>
   line.to.length === 1 && line.also.length === 0 && (store === undefined || typeof store === "string")
 
-/** Brings what was begun of a line to an end. `claims` is asked for when it is needed. */
-export const settle = <R>(
+/** Brings what was begun of a line to an end. */
+export const settle = (
   item: Item,
   books: Books,
-  claims: Effect.Effect<Claims | undefined, never, R>,
+  source: Source<Transport | Host>,
   /** As the image is to be when it is complete. */
   wanted: (place: number) => GlanceUri.Destination | undefined
-): Effect.Effect<Found, StoreError, Transport | Host | R> =>
+): Effect.Effect<Found, StoreError, Transport | Host | BlockPool> =>
   Effect.gen(function* () {
     const missing: Array<Missing> = []
     const ends = [...item.line.to, ...item.line.also]
@@ -70,14 +103,13 @@ export const settle = <R>(
       const named = { id: made.object, uri: image.uri }
       const found = yield* GlanceMade.atRest(image, named)
       if (found._tag === "Complete" && isOnly(item, image)) {
-        const known = yield* claims
-        const by = known === undefined ? undefined : GlanceMade.proof(found.object, known)
-        if (by !== undefined) {
+        const proof = yield* proven(item, found.object, source)
+        if (proof !== undefined) {
           yield* GlanceMade.finish(wanted(made.place) ?? image, named)
-          return { complete: { object: found.object, by, image }, missing }
+          return { complete: { object: found.object, ...proof }, missing }
         }
       }
-      // An id that the manifest names may be somebody else's image: it is never deleted.
+      // An id that the manifest names may be somebody else's image, and is used once: it is never deleted.
       if (image.newId !== undefined) continue
       if (found._tag === "Absent") {
         missing.push({ seq: item.seq, made, image })
@@ -87,6 +119,27 @@ export const settle = <R>(
       yield* books.note(books.journal.unmake(item.seq, made))
     }
     return { missing }
+  })
+
+/**
+ * The image that a line names for its only destination, when it holds the source's bytes: an earlier run has brought them,
+ * and the service takes none a second time. `undefined` where it takes bytes, or holds others.
+ */
+export const filled = (
+  item: Item,
+  source: Source<Transport | Host>
+): Effect.Effect<Complete | undefined, StoreError, Transport | Host | BlockPool> =>
+  Effect.gen(function* () {
+    const image = yield* imageAt(item.line.to[0])
+    if (image?.id === undefined || !isOnly(item, image)) return undefined
+    const GlanceMade = yield* Effect.promise(() => import("@headrace/glance/GlanceMade"))
+    const named = { id: image.id, uri: image.uri }
+    const found = yield* GlanceMade.atRest(image, named)
+    if (found._tag !== "Complete") return undefined
+    const proof = yield* proven(item, found.object, source)
+    if (proof === undefined) return undefined
+    yield* GlanceMade.finish(image, named)
+    return { object: found.object, ...proof }
   })
 
 /** The clock of a file system is not quite ours. */

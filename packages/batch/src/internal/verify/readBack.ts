@@ -1,23 +1,16 @@
 /**
  * Reads an object back, as any source is read, and computes its digests.
  */
-import { BlockPool, BlockShare } from "@headrace/core/BlockPool"
-import * as Bandwidth from "@headrace/core/Bandwidth"
-import * as Blocks from "@headrace/core/Blocks"
+import type { BlockPool } from "@headrace/core/BlockPool"
 import * as Digest from "@headrace/core/Digest"
-import type { DigestError } from "@headrace/core/DigestError"
 import type { Host } from "@headrace/core/Host"
-import * as Progress from "@headrace/core/Progress"
 import type { Source } from "@headrace/core/Source"
-import type { SourceError } from "@headrace/core/SourceError"
 import type { Transport } from "@headrace/core/Transport"
 import * as Effect from "effect/Effect"
+import { digestsOf } from "../digesting.ts"
 import type { Claim } from "./claim.ts"
 import { type Found, ofFailure, type There } from "./found.ts"
 import type { Target } from "./target.ts"
-
-/** Blocks that a reader is owed. */
-const minimumBlocks = 4
 
 const sourceOf = (target: Target): Effect.Effect<Source<Transport | Host>> => {
   switch (target._tag) {
@@ -52,37 +45,6 @@ const sourceOf = (target: Target): Effect.Effect<Source<Transport | Host>> => {
       )
   }
 }
-
-const digestsOf = (
-  source: Source<Transport | Host>,
-  algorithms: ReadonlyArray<Digest.Algorithm>
-): Effect.Effect<
-  { readonly size: number; readonly digests: Digest.Digests },
-  SourceError | DigestError,
-  Transport | Host | BlockPool
-> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const share = yield* (yield* BlockPool).share(minimumBlocks)
-      const limit = yield* Bandwidth.Root
-      let digests: Digest.Digests = {}
-      let size = 0
-      yield* source.open(0).pipe(
-        Progress.tap((bytes) => {
-          size += bytes
-        }),
-        Digest.tap(algorithms, (all) =>
-          Effect.sync(() => {
-            digests = all
-          })
-        ),
-        Bandwidth.shape(limit),
-        Blocks.runRelease,
-        Effect.provideService(BlockShare, share)
-      )
-      return { size, digests }
-    })
-  )
 
 /** What was found before, `seen`, with what is found by reading. */
 export const readBack = (
