@@ -6,11 +6,11 @@
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Block } from "./Block.ts"
 import { BlockShare } from "./BlockPool.ts"
@@ -40,6 +40,55 @@ const leaseFrom = <E, R>(
 
 /** How long the bytes in a block that is not full yet are kept back. */
 const holdMs = 500
+
+/** Goes off so long after it was first waited for. */
+class Alarm {
+  readonly #ms: number
+  readonly #scope: Scope.Scope
+  #timer: Fiber.Fiber<void> | undefined
+
+  constructor(ms: number, scope: Scope.Scope) {
+    this.#ms = ms
+    this.#scope = scope
+  }
+
+  /** How a fiber ends; `undefined` when the alarm goes off before. */
+  endOf<A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<Exit.Exit<A, E> | undefined> {
+    return Effect.suspend(() =>
+      this.#timer === undefined
+        ? Effect.flatMap(
+            Effect.forkIn(Effect.sleep(this.#ms), this.#scope, { startImmediately: true }),
+            (timer): Effect.Effect<Exit.Exit<A, E> | undefined> => {
+              this.#timer = timer
+              return this.#before(timer, fiber)
+            }
+          )
+        : this.#before(this.#timer, fiber)
+    )
+  }
+
+  #before<A, E>(timer: Fiber.Fiber<void>, fiber: Fiber.Fiber<A, E>) {
+    return Effect.callback<Exit.Exit<A, E> | undefined>((resume) => {
+      const stop = () => {
+        for (const end of ends) end()
+      }
+      const tell = (exit: Exit.Exit<A, E> | undefined) => {
+        stop()
+        resume(Effect.succeed(exit))
+      }
+      const ends: Array<() => void> = []
+      ends.push(
+        fiber.addObserver(tell),
+        timer.addObserver(() => tell(undefined))
+      )
+      return Effect.sync(stop)
+    })
+  }
+
+  readonly stop: Effect.Effect<void> = Effect.suspend(() =>
+    this.#timer === undefined ? Effect.void : Fiber.interrupt(this.#timer)
+  )
+}
 
 /**
  * Packs bytes into blocks, taken from the share in the environment. Blocks are full, unless the bytes come slowly: none
@@ -98,29 +147,29 @@ export const fromBytes = <E, R>(self: Stream.Stream<Uint8Array, E, R>): Stream.S
         Effect.flatMap(running === undefined ? Effect.exit(pull) : Fiber.await(running), absorb)
       )
 
-      /** Waits for bytes until `deadline`; false when there were none by then. */
-      const moreBefore = (deadline: number): Effect.Effect<boolean, E> =>
+      /** Waits for bytes while the alarm has not gone off; false when there were none by then. */
+      const moreBefore = (alarm: Alarm): Effect.Effect<boolean, E> =>
         Effect.gen(function* () {
           const fiber = running ?? (yield* Effect.forkIn(pull, scope, { startImmediately: true }))
           running = fiber
-          let exit = fiber.pollUnsafe()
-          if (exit === undefined) {
-            const left = deadline - (yield* Clock.currentTimeMillis)
-            if (left <= 0) return false
-            exit = yield* Effect.raceFirst(Fiber.await(fiber), Effect.as(Effect.sleep(left), undefined))
-            if (exit === undefined) return false
-          }
+          const exit = fiber.pollUnsafe() ?? (yield* alarm.endOf(fiber))
+          if (exit === undefined) return false
           yield* absorb(exit)
           return true
         })
 
       const fill = (block: Block): Effect.Effect<void, E> =>
-        Effect.gen(function* () {
-          if (copyInto(block)) return
-          const deadline = (yield* Clock.currentTimeMillis) + holdMs
-          while (!ended && (yield* moreBefore(deadline))) {
-            if (copyInto(block)) return
-          }
+        Effect.suspend(() => {
+          if (copyInto(block)) return Effect.void
+          const alarm = new Alarm(holdMs, scope)
+          return Effect.ensuring(
+            Effect.gen(function* () {
+              while (!ended && (yield* moreBefore(alarm))) {
+                if (copyInto(block)) return
+              }
+            }),
+            alarm.stop
+          )
         })
 
       const hasBytes = () => {

@@ -22,7 +22,7 @@ import { Connections } from "./internal/connections.ts"
 import { type Exchange, exchange, expectation, failure, type Wire } from "./internal/exchange.ts"
 import { Expectations } from "./internal/expectation.ts"
 import { http } from "./internal/http.ts"
-import { proxyFor } from "./internal/proxy.ts"
+import { proxies, proxyFor } from "./internal/proxy.ts"
 import { redirected } from "./internal/redirect.ts"
 import type { Trusts } from "./internal/trust.ts"
 
@@ -166,7 +166,7 @@ export const make = (options?: {
   readonly env?: Readonly<Record<string, string | undefined>>
 }): Effect.Effect<Transport["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
-    const env = options?.env ?? process.env
+    const env = proxies(options?.env ?? process.env)
     const wire: Wire = { connections: new Connections(), expectations: new Expectations() }
     let trusts: Trusts | undefined
     yield* Effect.addFinalizer(() => Effect.sync(() => wire.connections.close()))
@@ -213,7 +213,9 @@ export const make = (options?: {
             answerMs: request.answerMs ?? defaultMs,
             onSent: request.onSent ?? (() => {})
           })
-        const expects = mayAsk && (body.length === undefined || body.length > smallBytes)
+        const isLong = body !== undefined && (body.length === undefined || body.length > smallBytes)
+        const expects = mayAsk && (isLong || (!small && wire.expectations.isWorthAsking(url.origin)))
+        if (expects) wire.expectations.asks(url.origin)
         const answer = yield* attempt(expects)
         if (!expects || answer.status !== 417 || answer.bytesSent > 0) return answer
         // It does not know expectations at all (RFC 9110 §15.5.18); the body has not been touched.

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Socket } from "node:net"
 import { type ClientRequest, http, type IncomingMessage } from "./http.ts"
+import { longestMs } from "./timers.ts"
 
 /** What became of the request. */
 export type Outcome =
@@ -16,9 +17,6 @@ export type Outcome =
 
 /** The rest of an answer that nobody reads is awaited for so long, to spare the connection. */
 const drainMs = 100
-
-/** Of Node's timers. One that is said to be longer ends at once. */
-const longestMs = 2 ** 31 - 1
 
 export class Call {
   readonly socket: Socket

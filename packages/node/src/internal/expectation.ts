@@ -9,7 +9,13 @@ const leastMs = 50
 const mostMs = 1000
 const trustedMs = 5000
 
+/** Small bodies are sent without asking, until there have been so many of them that a kept connection is worth a wait. */
+const fewBodies = 3
+
 interface Manner {
+  asked: boolean
+  /** Small bodies so far. */
+  bodies: number
   /** What the last control call took. */
   controlMs: number | undefined
   continues: boolean
@@ -22,7 +28,7 @@ export class Expectations {
   #of(origin: string): Manner {
     const known = this.#manners.get(origin)
     if (known !== undefined) return known
-    const manner: Manner = { controlMs: undefined, continues: false, refuses: false }
+    const manner: Manner = { asked: false, bodies: 0, controlMs: undefined, continues: false, refuses: false }
     this.#manners.set(origin, manner)
     return manner
   }
@@ -43,6 +49,16 @@ export class Expectations {
   /** Said when the wait was in vain. */
   unanswered(origin: string): void {
     this.#of(origin).continues = false
+  }
+
+  /** Whether to ask for a small body, once: an origin that answers 100 takes the next ones on kept connections. */
+  isWorthAsking(origin: string): boolean {
+    const manner = this.#of(origin)
+    return !manner.asked && !manner.continues && ++manner.bodies > fewBodies
+  }
+
+  asks(origin: string): void {
+    this.#of(origin).asked = true
   }
 
   /** Said of an origin that answers 417: it is not asked again. */

@@ -60,6 +60,12 @@ const isExcluded = (list: string | undefined, url: URL): boolean => {
   return words.some((word) => word === "*" || excludes(word, host, portOf(url)))
 }
 
+/** The variables that count. Those of the process take long to be looked up, each time anew. */
+export const proxies = (env: Environment): Environment =>
+  Object.fromEntries(
+    ["http_proxy", "https_proxy", "all_proxy", "no_proxy"].map((name) => [name, variable(env, name)] as const)
+  )
+
 /** The proxy for a URL; `undefined` when it is reached directly. */
 export const proxyFor = (env: Environment, url: URL): Proxy | BadProxy | undefined => {
   const name = url.protocol === "https:" ? "https_proxy" : "http_proxy"

@@ -8,14 +8,25 @@ import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type { Readable } from "node:stream"
+import { longestMs } from "./timers.ts"
 
 type Chunks = Arr.NonEmptyReadonlyArray<Uint8Array>
 
 const toBytes = (chunk: unknown): Uint8Array =>
   typeof chunk === "string" ? new TextEncoder().encode(chunk) : (chunk as Uint8Array)
 
+/** What a pull fails with that has waited so long for anything. */
+export interface Patience<E> {
+  readonly ms: number
+  readonly onEnd: () => E
+}
+
 /** A pull of what the stream has, as soon as it has some. */
-export const pull = <E>(readable: Readable, onError: (cause: unknown) => E): Pull.Pull<Chunks, E> => {
+export const pull = <E>(
+  readable: Readable,
+  onError: (cause: unknown) => E,
+  patience?: Patience<E>
+): Pull.Pull<Chunks, E> => {
   const take = (): Pull.Pull<Chunks, E> | undefined => {
     // Streams of objects may give any number of chunks without bytes.
     for (let chunk: unknown = readable.read(); chunk !== null; chunk = readable.read()) {
@@ -30,7 +41,18 @@ export const pull = <E>(readable: Readable, onError: (cause: unknown) => E): Pul
   return Effect.callback<Chunks, E | Cause.Done>((resume) => {
     const now = take()
     if (now !== undefined) return resume(now)
+    const timer =
+      patience === undefined
+        ? undefined
+        : setTimeout(
+            () => {
+              stop()
+              resume(Effect.fail(patience.onEnd()))
+            },
+            Math.min(patience.ms, longestMs)
+          )
     const stop = () => {
+      clearTimeout(timer)
       readable.off("readable", look)
       readable.off("end", look)
       readable.off("close", look)
@@ -53,7 +75,8 @@ export const pull = <E>(readable: Readable, onError: (cause: unknown) => E): Pul
 /** A stream that is made when it is opened and destroyed when it is closed. */
 export const fromReadable = <E>(
   evaluate: () => Readable,
-  onError: (cause: unknown) => E
+  onError: (cause: unknown) => E,
+  patience?: Patience<E>
 ): Stream.Stream<Uint8Array, E> =>
   Stream.scoped(
     Stream.unwrap(
@@ -70,7 +93,7 @@ export const fromReadable = <E>(
               readable.destroy()
             })
         ),
-        (readable) => Stream.fromPull(Effect.succeed(pull(readable, onError)))
+        (readable) => Stream.fromPull(Effect.succeed(pull(readable, onError, patience)))
       )
     )
   )
