@@ -43,23 +43,25 @@ export const run = (
 ): Effect.Effect<Result, Going.Failures | ManifestError, Going.Services> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const journal = yield* SqliteJournal.open(yield* journalPath(options))
+      const journal = yield* journalOf(options)
       const loaded = yield* load(journal, manifest, options)
       return yield* Going.go(journal, loaded, options)
     })
   )
 
 /** A dry run writes nothing; without a journal that it could ask, it has one that goes with it. */
-const journalPath = ({ dryRun, journal }: Options): Effect.Effect<string, never, Scope.Scope> =>
-  dryRun !== true || existsSync(journal)
-    ? Effect.succeed(journal)
-    : Effect.map(
+const journalOf = ({ dryRun, journal }: Options): Effect.Effect<Journal, JournalError, Scope.Scope> => {
+  if (typeof journal !== "string") return Effect.succeed(journal)
+  return dryRun !== true || existsSync(journal)
+    ? SqliteJournal.open(journal)
+    : Effect.flatMap(
         Effect.acquireRelease(
           Effect.promise(() => mkdtemp(join(tmpdir(), "headrace-"))),
           (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
         ),
-        (folder) => join(folder, "journal")
+        (folder) => SqliteJournal.open(join(folder, "journal"))
       )
+}
 
 const load = (
   journal: Journal,

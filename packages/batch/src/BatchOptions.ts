@@ -11,7 +11,7 @@ import type * as Transfer from "@headrace/core/Transfer"
 import type { Transport } from "@headrace/core/Transport"
 import type { BatchEvent, Summary } from "./BatchEvent.ts"
 import type * as Ends from "./Ends.ts"
-import type { Loaded } from "./Journal.ts"
+import type { Journal, Loaded } from "./Journal.ts"
 import type { Line } from "./Line.ts"
 import type * as Mapping from "./Mapping.ts"
 import type { ManifestError, Read } from "./Manifest.ts"
@@ -45,8 +45,8 @@ export type TransferOptions = Omit<Transfer.Options, "source" | "to" | "also" | 
  * @category models
  */
 export interface Options {
-  /** The journal's file. */
-  readonly journal: string
+  /** The journal's file, or a journal that is kept elsewhere. */
+  readonly journal: string | Journal
   /** Transfers at once (`auto`). */
   readonly concurrency?: number | "auto" | undefined
   /** Which lines come first (`largest`). */

@@ -5,12 +5,13 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Receipt from "@headrace/core/Receipt"
 import { existsSync } from "node:fs"
 import type { Options, Result } from "./BatchOptions.ts"
 import * as Going from "./internal/run/going.ts"
-import { JournalError, type Loaded } from "./Journal.ts"
+import { type Journal, JournalError, type Loaded } from "./Journal.ts"
 import * as SqliteJournal from "./SqliteJournal.ts"
 import * as Verify from "./Verify.ts"
 
@@ -26,6 +27,14 @@ export interface Found {
   readonly differs: number
   /** What could not be asked: it is left as it is. */
   readonly unknown: number
+}
+
+/** One that is not there has nothing to be repaired, and is not made. */
+const existing = (journal: string | Journal): Effect.Effect<Journal, JournalError, Scope.Scope> => {
+  if (typeof journal !== "string") return Effect.succeed(journal)
+  return existsSync(journal)
+    ? SqliteJournal.open(journal)
+    : Effect.fail(new JournalError({ reason: "Unusable", path: journal, message: "there is no such file" }))
 }
 
 const nothingLoaded: Loaded = { fresh: 0, same: 0, changed: 0, vanished: 0, wrong: 0, taken: true }
@@ -44,11 +53,7 @@ export const run = (
 ): Effect.Effect<Result & { readonly found: Found }, Going.Failures, Going.Services> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const path = options.journal
-      if (!existsSync(path)) {
-        return yield* new JournalError({ reason: "Unusable", path, message: "there is no such file" })
-      }
-      const journal = yield* SqliteJournal.open(path)
+      const journal = yield* existing(options.journal)
       if (options.dryRun === true) yield* journal.hold
       const found = { same: 0, missing: 0, differs: 0, unknown: 0 }
       const receipts = Stream.map(journal.receipts(0), ({ receipt }) => JSON.parse(receipt) as Receipt.Receipt)

@@ -2,26 +2,19 @@
  * A program of its own process: a batch of small objects of memory into nowhere, with a journal.
  *
  *   node batch.js MANIFEST JOURNAL
- *   node batch.js MANIFEST             the same transfers, without any books
+ *   node batch.js MANIFEST             the same batch, without any books: it hands out lines, and forgets what became of them
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Batch from "@headrace/batch/Batch"
+import type { Item, Journal } from "@headrace/batch/Journal"
 import * as Manifest from "@headrace/batch/Manifest"
 import * as Source from "@headrace/core/Source"
 import type { Store, WholeSession } from "@headrace/core/Store"
-import * as Transfer from "@headrace/core/Transfer"
+import * as Garbage from "@headrace/node/Garbage"
 import * as NodeHeadrace from "@headrace/node/NodeHeadrace"
-import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8"
-
 // As the command has it.
-const young = setInterval(() => {
-  const space = getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space")
-  if ((space?.space_size ?? 0) < 6 * 1024 * 1024) return
-  clearInterval(young)
-  setFlagsFromString("--semi-space-growth-factor=1")
-}, 50)
-young.unref()
+Garbage.bound()
 
 const [manifest = "", journal = ""] = process.argv.slice(2)
 
@@ -75,28 +68,53 @@ const nowhere = (uri: string): Store => {
 
 const atOnce = 8
 
-const plain = Stream.runDrain(
-  Stream.mapEffect(
-    Manifest.fromFile(manifest),
-    (read) =>
-      read._tag === "Wrong"
-        ? Effect.void
-        : Transfer.run({
-            id: read.line.id,
-            source: Source.fromBytes(bytes, read.line.source),
-            to: read.line.to.map(nowhere),
-            onEvent: () => Effect.void
-          }),
-    { concurrency: atOnce, unordered: true }
-  )
-)
+/** The lines of a manifest, each handed out once; nothing is noted. */
+const forgetful = (): Journal => {
+  const open: Array<Item> = []
+  let next = 0
+  const unasked = Effect.die(new Error("nobody asks that here"))
+  return {
+    path: "none",
+    epoch: 1,
+    load: ({ lines }) =>
+      Effect.as(
+        Stream.runForEach(lines, (read) =>
+          Effect.sync(() => {
+            if (read._tag === "Wrong") return
+            const { line, number } = read
+            open.push({ seq: open.length + 1, line, number, made: [], before: undefined, begunAt: undefined })
+          })
+        ),
+        { fresh: 0, same: 0, changed: 0, vanished: 0, wrong: 0, taken: true }
+      ),
+    hold: Effect.void,
+    counts: Effect.sync(() => ({ open: open.length, done: 0, failed: 0, openBytes: 0, openUnsized: 0 })),
+    next: ({ limit }) => Effect.sync(() => open.slice(next, (next += limit))),
+    take: () => unasked,
+    make: () => Effect.void,
+    unmake: () => Effect.void,
+    madeOf: () => Effect.succeed([]),
+    end: () => Effect.void,
+    release: () => Effect.void,
+    strays: Effect.succeed([]),
+    reopen: () => unasked,
+    tookBack: unasked,
+    copied: unasked,
+    ofImage: () => unasked,
+    receipts: () => Stream.empty,
+    knows: () => unasked,
+    has: () => unasked,
+    receiptOf: () => unasked,
+    commits: () => 0
+  }
+}
 
 const batch = Effect.gen(function* () {
   const content = yield* Manifest.contentOf(manifest)
   return yield* Batch.run(
     { name: manifest, lines: Manifest.fromFile(manifest), content },
     {
-      journal,
+      journal: journal === "" ? forgetful() : journal,
       order: "listed",
       concurrency: atOnce,
       resolve: {
@@ -106,10 +124,6 @@ const batch = Effect.gen(function* () {
     }
   )
 })
-if (process.env["HEADRACE_BENCH_MEMORY"] !== undefined) {
-  setInterval(() => console.error(JSON.stringify(process.memoryUsage())), 2000).unref()
-}
-const work: Effect.Effect<unknown, unknown, NodeHeadrace.Services> = journal === "" ? plain : batch
-const outcome = await Effect.runPromise(Effect.provide(work, NodeHeadrace.layer))
-console.log(JSON.stringify(outcome ?? {}))
+const outcome = await Effect.runPromise(Effect.provide(batch, NodeHeadrace.layer))
+console.log(JSON.stringify(outcome))
 process.exit(0)

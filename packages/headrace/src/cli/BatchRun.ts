@@ -11,6 +11,7 @@ import type { JournalError } from "@headrace/batch/Journal"
 import type { ManifestError } from "@headrace/batch/Manifest"
 import * as Mapping from "@headrace/batch/Mapping"
 import * as Metrics from "@headrace/batch/Metrics"
+import * as Garbage from "@headrace/node/Garbage"
 import { BlockPool } from "@headrace/core/BlockPool"
 import type * as NodeHeadrace from "@headrace/node/NodeHeadrace"
 import { UploadJournal } from "@headrace/core/UploadJournal"
@@ -19,7 +20,6 @@ import { resolve } from "node:path"
 import * as BatchProgress from "../BatchProgress.ts"
 import * as BatchSettings from "../BatchSettings.ts"
 import * as Engine from "../Engine.ts"
-import * as YoungGeneration from "../internal/youngGeneration.ts"
 import * as Settings from "../Settings.ts"
 import * as State from "../State.ts"
 import * as Text from "../Text.ts"
@@ -165,7 +165,7 @@ const journalWords = ({ message, path }: JournalError): string => ErrorLine.ofUs
 
 /** Runs it and gives its exit code. */
 export const run = async (given: Typed, job: Job): Promise<number> => {
-  YoungGeneration.bound()
+  Garbage.bound()
   const settings = read(given)
   if (Result.isFailure(settings)) return wrong(`--${settings.failure.setting}`, settings.failure.message)
   const unusable = State.wrong(given.state)

@@ -8,11 +8,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { createReadStream } from "node:fs"
 import { open as openFile } from "node:fs/promises"
-import { setFlagsFromString } from "node:v8"
 import * as Report from "@headrace/batch/Report"
 import * as ReportPage from "@headrace/batch/ReportPage"
 import type { JournalError } from "@headrace/batch/Journal"
 import * as SqliteJournal from "@headrace/batch/SqliteJournal"
+import * as Garbage from "@headrace/node/Garbage"
 import * as ErrorLine from "./ErrorLine.ts"
 import * as ExitCode from "./ExitCode.ts"
 import type * as Invocation from "./Invocation.ts"
@@ -51,12 +51,6 @@ const read = (name: string): Effect.Effect<Report.Report, Report.ReportError | J
   )
 }
 
-/**
- * What is read lives for a moment only. By itself V8 makes ever more room for such, some 100 MiB: that is not a tenth
- * faster, and memory would seem to grow with the number of receipts.
- */
-const keepYoungSmall = Effect.sync(() => setFlagsFromString("--semi-space-growth-factor=1"))
-
 const report = (
   given: Invocation.Report,
   out: Stdout.Stdout
@@ -64,7 +58,7 @@ const report = (
   Effect.gen(function* () {
     // Before anything is read: whoever waits for a million receipts does not want to hear of a folder that is missing.
     const page = given.html === undefined ? undefined : yield* PageFile.open(given.html, given.receipts)
-    yield* keepYoungSmall
+    yield* Effect.sync(Garbage.bound)
     const sums = yield* read(given.receipts)
     const madeAt = new Date(yield* Clock.currentTimeMillis).toISOString()
     const of = given.receipts === stdin ? "standard input" : given.receipts
