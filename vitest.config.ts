@@ -20,6 +20,16 @@ const inCompany = [
   "examples/*/test/**/*.test.ts"
 ]
 
+/** Mostly wait for servers of their own, and watch the time with some patience. */
+const inPairs = [
+  "packages/core/test/{Transfer,Copies,Parts,Resume}.test.ts",
+  "packages/http/test/failures.test.ts",
+  "packages/node/test/{FileSource,HttpSource,NodeTransport.connections,StdinSource}.test.ts",
+  "packages/glance/test/{failures,GlanceSource,pipelines,scenarios,several,unfinished}.test.ts",
+  "packages/keystone/test/*.test.ts",
+  "packages/testkit/test/{EmbeddedGlance,FaultProxy}*.test.ts"
+]
+
 /** Processes that are started and killed, by the dozen; they would be the wrong company for those above. */
 const batches = [
   "packages/batch/test/**/*.test.ts",
@@ -45,11 +55,12 @@ export default defineConfig({
           ...common,
           name: "alone",
           include: all,
-          exclude: [...inCompany, ...batches],
+          exclude: [...inCompany, ...inPairs, ...batches],
           maxWorkers: 1,
           sequence: { groupOrder: 0 }
         }
       },
+      { test: { ...common, name: "in pairs", include: inPairs, maxWorkers: 2, sequence: { groupOrder: 3 } } },
       { test: { ...common, name: "batches", include: batches, maxWorkers: 3, sequence: { groupOrder: 2 } } },
       { test: { ...common, name: "in company", include: inCompany, maxWorkers: 3, sequence: { groupOrder: 1 } } }
     ]
