@@ -32,6 +32,19 @@ import type { UploadOptions } from "./Upload.ts"
 export type ManifestInput = string | Iterable<ManifestLine> | AsyncIterable<ManifestLine>
 
 /**
+ * Dropped first, then renamed, then set. A `*` in a key stands for any text, which goes where the new key has its `*`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MappingRules {
+  readonly drop?: ReadonlyArray<string> | undefined
+  /** New keys by old ones. */
+  readonly rename?: Readonly<Record<string, string>> | undefined
+  readonly set?: Readonly<Record<string, string>> | undefined
+}
+
+/**
  * How to run a batch. What is left out is as with the command.
  *
  * @since 0.1.0
@@ -73,6 +86,10 @@ export interface RunOptions extends Pick<
   readonly skipInvalid?: boolean | undefined
   /** Take over lines that were changed since an earlier run. */
   readonly replan?: boolean | undefined
+  /** Rules for the properties that images take over of the images that are their sources. */
+  readonly map?: MappingRules | undefined
+  /** Leave out what the destination has already: under the same name, or the same content under any. Proven, both. */
+  readonly skipExisting?: "name" | "hash" | undefined
   /** A file that the receipts are written to, a line each. */
   readonly receipts?: string | undefined
   /** Look at every precondition and tell what would be done, in `plan` events. */
@@ -147,6 +164,10 @@ const start = async (
   if (Result.isFailure(settings)) throw refuse(settings.failure.setting, settings.failure.message)
   const batch = BatchSettings.parse(options)
   if (Result.isFailure(batch)) throw refuse(batch.failure.setting, batch.failure.message)
+  const { skipExisting } = options
+  if (skipExisting !== undefined && skipExisting !== "name" && skipExisting !== "hash") {
+    throw refuse("skipExisting", 'allowed: "name", "hash"')
+  }
   if (State.wrong(options.state) !== undefined) throw refuse("state", "write a folder's path")
   if (options.signal?.aborted === true) throw interrupted(options)
   const at = (path: string) => resolve(options.cwd ?? "", path)
@@ -159,6 +180,8 @@ const start = async (
   let wrong: string | undefined
   const work = Effect.gen(function* () {
     const Batch = yield* Effect.promise(() => import("@headrace/batch/Batch"))
+    const Mapping = yield* Effect.promise(() => import("@headrace/batch/Mapping"))
+    const map = yield* Effect.fromResult(Mapping.decode(options.map ?? {}))
     const given = yield* Manifests.of(manifest, at)
     return yield* Batch.run(given, {
       ...how,
@@ -168,6 +191,8 @@ const start = async (
       skipInvalid: options.skipInvalid,
       replan: options.replan,
       dryRun: options.dryRun,
+      map,
+      skipExisting,
       surroundings: options,
       transfer: {
         ...transfer,
@@ -226,6 +251,7 @@ const interrupted = (options: RunOptions): HeadraceError =>
 
 interface Failed {
   readonly _tag: string
+  readonly field?: string
   readonly message: string
   readonly path?: string
   readonly name?: string
@@ -234,7 +260,12 @@ interface Failed {
 const toError = (cause: Cause.Cause<Failed>, wrong: string | undefined): HeadraceError =>
   Option.match(Cause.findErrorOption(cause), {
     onSome: (error) => {
-      const where = error._tag === "BatchError" ? "" : (error.path ?? error.name ?? "")
+      const where =
+        error._tag === "MappingError"
+          ? `map.${error.field}`
+          : error._tag === "BatchError"
+            ? ""
+            : (error.path ?? error.name ?? "")
       const more = wrong === undefined || error._tag !== "BatchError" ? "" : `; the first is ${wrong}`
       return new HeadraceError({
         reason: "InvalidConfig",

@@ -62,8 +62,29 @@ describe("run", () => {
     expect(await fail([{ source: "a", to: ["glance://emb/x?colour=red"] }], {})).toContain('unknown parameter "colour"')
     expect(await fail("none.ndjson", {})).toContain("there is no such file")
     expect(await fail(lines, { concurrency: 0 })).toContain('concurrency: "0" is not')
+    expect(await fail(lines, { skipExisting: "size" })).toContain('skipExisting: allowed: "name", "hash"')
+    expect(await fail(lines, { map: { rename: { a: 1 } } })).toMatch(/^map\.rename\.a: /)
     expect(await fail(lines, { only: ["x"] })).toBe('there is no line with the id "x"')
     expect(await fail(lines, { receipts: "a" })).toContain("it holds something else than receipts of this manifest")
+  })
+
+  it("maps what images take over, and leaves out what is there already", async () => {
+    const [first] = await files("m1")
+    await run([{ ...first!, to: ["glance://emb/m1?property.old_a=1&property.b=2"] }], { ...options(), journal: "jm" })
+      .result
+    const id = glance.images.list().find(({ name }) => name === "m1")!.id
+    const move = [{ source: `glance://emb/${id}`, to: ["glance://emb/m2"] }]
+    const moved = await run(move, {
+      ...options(),
+      map: { rename: { "old_*": "new_*" }, drop: ["b"], set: { c: "3" } }
+    }).result
+    expect(moved).toMatchObject({ complete: true, summary: { verified: 1 } })
+    const there = () => glance.images.list().filter(({ name }) => name === "m2")
+    expect(there()).toMatchObject([{ view: { new_a: "1", c: "3" } }])
+    expect(there()[0]!.view).not.toHaveProperty("b")
+    const again = await run(move, { ...options(), journal: "j2", skipExisting: "name" }).result
+    expect(again).toMatchObject({ complete: true, summary: { skipped: 1 } })
+    expect(there()).toHaveLength(1)
   })
 
   it("stops when it is aborted, tidied up, and goes on", async () => {
