@@ -1,6 +1,7 @@
 /**
  * What the journal's thread is asked, and what it answers.
  */
+import type { JournalLoading } from "./journalLoading.ts"
 import type { JournalStore } from "./journalStore.ts"
 import type { Given, Refusal } from "./journalTables.ts"
 
@@ -33,10 +34,10 @@ export interface Calls {
   readonly knows: JournalStore["knows"]
   readonly has: JournalStore["has"]
   readonly receiptOf: JournalStore["receiptOf"]
-  readonly isLoaded: JournalStore["isLoaded"]
-  readonly loadBegin: JournalStore["loadBegin"]
-  readonly load: (lines: ReadonlyArray<Given>, replan: boolean) => ReturnType<JournalStore["load"]>
-  readonly loadEnd: JournalStore["loadEnd"]
+  readonly isLoaded: JournalLoading["isLoaded"]
+  readonly loadBegin: JournalLoading["loadBegin"]
+  readonly load: (lines: ReadonlyArray<Given>, replan: boolean) => ReturnType<JournalLoading["load"]>
+  readonly loadEnd: JournalLoading["loadEnd"]
   readonly hold: JournalStore["hold"]
   readonly close: () => void
 }

@@ -7,6 +7,8 @@ import { closeSync, existsSync, openSync, realpathSync, statSync } from "node:fs
 import { DatabaseSync } from "node:sqlite"
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import { type Answer, type Answers, type Boot, type Call, writes } from "./journalCalls.ts"
+import { JournalDatabase } from "./journalDatabase.ts"
+import { JournalLoading } from "./journalLoading.ts"
 import { JournalStore } from "./journalStore.ts"
 import { Refusal } from "./journalTables.ts"
 
@@ -15,7 +17,10 @@ const boot = workerData as Boot
 
 let db: DatabaseSync | undefined
 let lock: DatabaseSync | undefined
-let store: JournalStore | undefined
+/** What is done with it, once it is open. */
+let journal:
+  | { readonly base: JournalDatabase; readonly store: JournalStore; readonly loading: JournalLoading }
+  | undefined
 let commits = 0
 /** A manifest is being taken over: one transaction over many calls. */
 let loading = false
@@ -43,7 +48,7 @@ const refusalOf = (error: unknown): Refusal => {
     case busy:
       return new Refusal("Locked", "another program has it locked")
     case ioError:
-      return new Refusal(store === undefined ? "Unusable" : "Full", `its disk fails: ${message}`)
+      return new Refusal(journal === undefined ? "Unusable" : "Full", `its disk fails: ${message}`)
     default:
       return new Refusal("Unusable", `it cannot be used: ${message}`)
   }
@@ -88,7 +93,7 @@ const check = (path: string): void => {
   try {
     const reader = new DatabaseSync(path, { readOnly: true })
     try {
-      new JournalStore(reader).prepare("new")
+      new JournalDatabase(reader).prepare("new")
     } finally {
       reader.close()
     }
@@ -111,23 +116,25 @@ const open = (): number => {
   if (how === "write" && !existsSync(path)) closeSync(openSync(path, "a", 0o600))
   db = new DatabaseSync(path, { readOnly: how === "read" })
   db.exec("PRAGMA busy_timeout = 10000")
-  store = new JournalStore(db)
+  const base = new JournalDatabase(db)
   if (how === "write") {
     // Before anything is written into what may be somebody else's.
-    store.prepare("write")
+    base.prepare("write")
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
     db.exec("BEGIN IMMEDIATE")
-    const epoch = store.claim()
-    store.setOwner(owner)
+    const epoch = base.claim()
+    base.setOwner(owner)
     db.exec("COMMIT")
+    journal = { base, store: new JournalStore(base), loading: new JournalLoading(base) }
     return epoch
   }
-  store.prepare("read")
+  base.prepare("read")
+  journal = { base, store: new JournalStore(base), loading: new JournalLoading(base) }
   return 0
 }
 
 const close = (): void => {
-  if (loading) store?.loadEnd("forget", undefined)
+  if (loading) journal?.loading.loadEnd("forget", undefined)
   loading = false
   db?.close()
   lock?.close()
@@ -138,17 +145,17 @@ const close = (): void => {
 const run = ({ args, name }: Call): unknown => {
   if (name === "open") return open()
   if (name === "close") return close()
-  if (store === undefined) throw new Refusal("Unusable", "it is closed")
-  if (name === "loadBegin" || name === "hold") {
-    store[name]()
-    loading = true
-    return undefined
-  }
+  if (journal === undefined) throw new Refusal("Unusable", "it is closed")
+  const owner = (name in journal.loading ? journal.loading : journal.store) as unknown as Readonly<
+    Record<string, (...args: ReadonlyArray<unknown>) => unknown>
+  >
   if (name === "loadEnd") {
     loading = args[0] === "try"
     commits++
   }
-  return (store[name] as (...args: ReadonlyArray<unknown>) => unknown)(...args)
+  const value = owner[name]!(...args)
+  if (name === "loadBegin" || name === "hold") loading = true
+  return value
 }
 
 const attempt = (call: Call): Answer => {
@@ -164,7 +171,7 @@ const attempt = (call: Call): Answer => {
 const together = (calls: ReadonlyArray<Call>): ReadonlyArray<Answer> => {
   try {
     db!.exec("BEGIN IMMEDIATE")
-    store!.fence()
+    journal!.base.fence()
     const answers = calls.map((call) => ({ id: call.id, value: run(call) }))
     db!.exec("COMMIT")
     commits++
@@ -188,7 +195,7 @@ const serve = (first: ReadonlyArray<Call>): void => {
   const answers: Array<Answer> = []
   for (let at = 0; at < calls.length;) {
     let end = at
-    while (!loading && store !== undefined && end < calls.length && writes.has(calls[end]!.name)) end++
+    while (!loading && journal !== undefined && end < calls.length && writes.has(calls[end]!.name)) end++
     if (end > at) answers.push(...together(calls.slice(at, end)))
     else answers.push(attempt(calls[end++]!))
     at = end
