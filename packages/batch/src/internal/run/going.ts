@@ -165,7 +165,7 @@ export const go = (
         standing: well ? "verified" : "failed"
       }))
     const scheduled = Schedule.run({
-      lot: Lot.make(journal, options.order ?? "largest", only),
+      lot: Lot.make(yield* Effect.scope, journal, options.order ?? "largest", only),
       pace,
       delayMs,
       maxFailures: options.maxFailures ?? Infinity,

@@ -5,6 +5,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import type { Item, Journal, JournalError } from "../../Journal.ts"
 import type { Line } from "../../Line.ts"
 import * as Pace from "../../Pace.ts"
@@ -47,7 +50,11 @@ export interface Lot {
   readonly soonest: () => number | undefined
 }
 
+type Asked = Fiber.Fiber<void, JournalError> | undefined
+
+/** The scope ends what was asked for and has not come. */
 export const make = (
+  scope: Scope.Scope,
   journal: Journal,
   order: "listed" | "largest",
   /** Only these, where it was asked for. */
@@ -68,16 +75,36 @@ export const make = (
   })
   for (const item of only ?? []) first.push(readyOf(item, false))
 
-  const fill = (to: Array<Ready>, end: "first" | "last"): Effect.Effect<void, JournalError> =>
-    exhausted || to.length > window / 2
-      ? Effect.void
-      : Effect.map(
-          Effect.flatMap(Clock.currentTimeMillis, (now) => journal.next({ order, end, limit: window, now })),
-          (items) => {
-            for (const item of items) to.push(readyOf(item, end === "last"))
-            if (items.length === 0) exhausted = true
-          }
-        )
+  /** Asks for more lines before there are none left: nothing that runs waits for the journal's disk. */
+  const ends = { first: { to: first, asked: undefined as Asked }, last: { to: last, asked: undefined as Asked } }
+
+  const fill = (end: "first" | "last"): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { asked, to } = ends[end]
+      if (exhausted || asked !== undefined || to.length > window / 2) return Effect.void
+      const more = Effect.gen(function* () {
+        const items = yield* journal.next({ order, end, limit: window, now: yield* Clock.currentTimeMillis })
+        for (const item of items) to.push(readyOf(item, end === "last"))
+        if (items.length === 0) exhausted = true
+        ends[end].asked = undefined
+      })
+      return Effect.map(Effect.forkIn(more, scope, { startImmediately: true }), (fiber) => {
+        const exit = fiber.pollUnsafe()
+        // What has failed is told when there is nothing else to begin.
+        if (exit === undefined || Exit.isFailure(exit)) ends[end].asked = fiber
+      })
+    })
+
+  const isAsked = () => ends.first.asked !== undefined || ends.last.asked !== undefined
+
+  /** False when nothing was asked for. */
+  const filled: Effect.Effect<boolean, JournalError> = Effect.suspend(() => {
+    const asked = [ends.first.asked, ends.last.asked].filter((fiber) => fiber !== undefined)
+    return Effect.as(
+      Effect.forEach(asked, (fiber) => Fiber.join(fiber), { discard: true }),
+      asked.length > 0
+    )
+  })
 
   const takeFrom = (
     list: Array<Ready>,
@@ -95,21 +122,26 @@ export const make = (
     return ready === undefined ? undefined : { ...ready, small: true }
   }
 
+  const next: Lot["next"] = (how) =>
+    Effect.gen(function* () {
+      const { admits, now, running, smallRunning } = how
+      const again = takeFrom(delayed, now, admits)
+      if (again !== undefined) return again
+      const wantsSmall = order === "largest" && smallRunning < Math.ceil(running / 4)
+      yield* fill("first")
+      if (wantsSmall) yield* fill("last")
+      const found = wantsSmall
+        ? (takeFrom(last, now, admits) ?? takeLast(now, admits))
+        : (takeFrom(first, now, admits) ?? takeFrom(last, now, admits))
+      return found ?? ((yield* filled) ? yield* next(how) : undefined)
+    })
+
   return {
-    next: ({ admits, now, running, smallRunning }) =>
-      Effect.gen(function* () {
-        const again = takeFrom(delayed, now, admits)
-        if (again !== undefined) return again
-        yield* fill(first, "first")
-        const wantsSmall = order === "largest" && smallRunning < Math.ceil(running / 4)
-        if (wantsSmall) yield* fill(last, "last")
-        if (!wantsSmall) return takeFrom(first, now, admits) ?? takeFrom(last, now, admits)
-        return takeFrom(last, now, admits) ?? takeLast(now, admits)
-      }),
+    next,
     later: (ready) => void delayed.push(ready),
-    isEmpty: () => exhausted && first.length + last.length + delayed.length === 0,
+    isEmpty: () => exhausted && !isAsked() && first.length + last.length + delayed.length === 0,
     stuck: () =>
-      exhausted && first.length + last.length === 0 && delayed.every(({ ordered }) => ordered)
+      exhausted && !isAsked() && first.length + last.length === 0 && delayed.every(({ ordered }) => ordered)
         ? delayed.shift()
         : undefined,
     soonest: () => (delayed.length === 0 ? undefined : Math.min(...delayed.map(({ notBefore }) => notBefore)))
