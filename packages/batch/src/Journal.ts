@@ -42,6 +42,8 @@ export interface Made {
   readonly place: number
   /** What the store calls the object: an image's id. */
   readonly object: string
+  /** Where it was to be, as the line said then. */
+  readonly uri: string
 }
 
 /**
@@ -87,6 +89,17 @@ export interface Ended {
   readonly objects: ReadonlyArray<string>
   /** Whether something else that was begun may be there. */
   readonly left: boolean
+}
+
+/**
+ * What stands of a line whose other destinations were cut off.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Standing {
+  readonly receipt: string
+  readonly objects: ReadonlyArray<string>
 }
 
 /**
@@ -186,9 +199,18 @@ export interface Journal {
   readonly madeOf: (seq: number) => Effect.Effect<ReadonlyArray<Made>, JournalError>
   /** The line has come to its end. */
   readonly end: (seq: number, ended: Ended) => Effect.Effect<void, JournalError>
-  /** The line is open again; `left`: whether something that was begun may be there. */
-  readonly release: (seq: number, left: boolean) => Effect.Effect<void, JournalError>
-  /** Lines that are done of which an earlier run has begun something that was not there when it was looked for. */
+  /**
+   * The line is open again. `left`: whether something that was begun may be there. `standing`: what has been proven of it
+   * already; the line is given with it when it is done again, as its `before`.
+   */
+  readonly release: (
+    seq: number,
+    how: { readonly left: boolean; readonly standing: Standing | undefined }
+  ) => Effect.Effect<void, JournalError>
+  /**
+   * Lines that have ended, or that the manifest has no more, of which an earlier run has begun something that was not there
+   * when it was looked for.
+   */
   readonly strays: Effect.Effect<ReadonlyArray<Item>, JournalError>
   /**
    * Opens lines again that have ended: those that failed, all of them or with these ids, or one with an id, of which a destination's verdict does not hold

@@ -101,12 +101,23 @@ export const follow = (
       attempt(path, () => openFile(path, "a")),
       (file) => Effect.promise(() => file.close())
     )
+    let length = (yield* attempt(path, () => file.stat())).size
+    /** A page is in the file as a whole, or not at all: of a disk that is full a part of it may be. */
+    const append = async (text: string) => {
+      try {
+        await file.appendFile(text)
+        length += Buffer.byteLength(text)
+      } catch (error) {
+        await file.truncate(length)
+        throw error
+      }
+    }
     const copy = Effect.suspend(() =>
       Stream.runForEachArray(journal.receipts(after), (page) =>
         // What is on its way into the file arrives there, and must not come a second time.
         Effect.uninterruptible(
           Effect.map(
-            attempt(path, () => file.appendFile(page.map(({ receipt }) => `${receipt}\n`).join(""))),
+            attempt(path, () => append(page.map(({ receipt }) => `${receipt}\n`).join(""))),
             () => {
               after = page.at(-1)!.order
             }

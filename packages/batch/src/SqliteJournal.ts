@@ -125,11 +125,11 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
         Effect.map(thread.call("next", order, end, limit, now), (rows) => rows.map(itemOf)),
       take: (id, now) =>
         Effect.map(thread.call("take", id, now), (row) => (row === undefined ? undefined : itemOf(row))),
-      make: (seq, { object, place }) => thread.call("make", seq, place, object),
-      unmake: (seq, { object, place }) => thread.call("unmake", seq, place, object),
+      make: (seq, made) => thread.call("make", seq, made),
+      unmake: (seq, made) => thread.call("unmake", seq, made),
       madeOf: (seq) => Effect.map(thread.call("madeOf", seq), (made) => made as unknown as Item["made"]),
       end: (seq, ended) => thread.call("end", seq, ended),
-      release: (seq, left) => thread.call("release", seq, left),
+      release: (seq, { left, standing }) => thread.call("release", seq, left, standing),
       strays: Effect.map(thread.call("strays"), (rows) => rows.map(itemOf)),
       reopen: (which) =>
         "failed" in which ? thread.call("reopenFailed", which.failed) : thread.call("reopen", which.id, which.wrong),

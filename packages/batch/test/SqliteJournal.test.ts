@@ -183,9 +183,9 @@ describe("a run", () => {
       Effect.gen(function* () {
         yield* load(journal, [line(1, "a", { size: 1 }), line(2, "b", { size: 9 })])
         const item = (yield* journal.take("a", 7))!
-        yield* journal.make(item.seq, { place: 0, object: "gone" })
-        yield* journal.make(item.seq, { place: 1, object: "there" })
-        yield* journal.unmake(item.seq, { place: 0, object: "gone" })
+        yield* journal.make(item.seq, { place: 0, object: "gone", uri: "glance://new/x" })
+        yield* journal.make(item.seq, { place: 1, object: "there", uri: "glance://new/x" })
+        yield* journal.unmake(item.seq, { place: 0, object: "gone", uri: "glance://new/x" })
         return journal.epoch
       })
     )
@@ -194,7 +194,7 @@ describe("a run", () => {
         expect(journal.epoch).toBe(first + 1)
         const items = yield* journal.next({ order: "largest", end: "first", limit: 5, now: 7 })
         expect(items.map(({ begunAt, line, made }) => [line.id, begunAt, made])).toEqual([
-          ["a", 7, [{ place: 1, object: "there" }]],
+          ["a", 7, [{ place: 1, object: "there", uri: "glance://new/x" }]],
           ["b", undefined, []]
         ])
         yield* journal.end(items[0]!.seq, {
@@ -204,7 +204,7 @@ describe("a run", () => {
           objects: [],
           left: false
         })
-        yield* journal.release(items[1]!.seq, false)
+        yield* journal.release(items[1]!.seq, { left: false, standing: undefined })
         expect(yield* journal.counts).toMatchObject({ open: 1, failed: 1 })
         yield* journal.reopen({ failed: undefined })
         expect(yield* journal.counts).toMatchObject({ open: 2, failed: 0 })
@@ -287,7 +287,7 @@ describe("a journal", () => {
         const db = new DatabaseSync(path)
         db.exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
         db.close()
-        const error = yield* Effect.flip(journal.release(item.seq, false))
+        const error = yield* Effect.flip(journal.release(item.seq, { left: false, standing: undefined }))
         expect(error).toMatchObject({ reason: "Lost", message: "another run has taken it over; this one ends" })
       })
     ))

@@ -12,13 +12,17 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest"
 import * as Command from "./support/command.ts"
 
 let refusing = false
+/** Lets go the uploads that wait. */
+let go: () => void = () => {}
 let glance: EmbeddedGlance.EmbeddedGlance
 beforeAll(async () => {
   glance = await EmbeddedGlance.start({
-    onUpload: ({ image }) =>
-      refusing && image?.name?.endsWith("-refused") === true
+    onUpload: async ({ image }) => {
+      if (image?.name?.endsWith("-waits") === true) await new Promise<void>((resolve) => void (go = resolve))
+      return refusing && image?.name?.endsWith("-refused") === true
         ? { type: "answer", at: "before", status: 403, body: "no" }
         : undefined
+    }
   })
 })
 afterAll(() => glance.close())
@@ -47,11 +51,13 @@ const images = (name: string) => glance.images.list().filter((image) => image.na
 const receiptOf = async () => JSON.parse(await readFile(join(folder, "r"), "utf8")) as Receipt
 
 /** As it was just before the end of the line was noted. */
-const before = async (noted: { readonly image?: string }) => {
+const before = async (noted: { readonly image?: string; readonly uri?: string }) => {
   await rm(join(folder, "r"))
   const db = new DatabaseSync(join(folder, "m.ndjson.journal"))
   db.exec("UPDATE line SET state = 1; DELETE FROM receipt")
-  if (noted.image !== undefined) db.prepare("INSERT INTO made VALUES (1, 0, ?, 1)").run(noted.image)
+  const { to } = JSON.parse(await readFile(join(folder, "m.ndjson"), "utf8")) as { readonly to: ReadonlyArray<string> }
+  if (noted.image !== undefined)
+    db.prepare("INSERT INTO made VALUES (1, 0, ?, ?, 1, 0)").run(noted.image, noted.uri ?? to[0]!)
   db.close()
 }
 
@@ -147,4 +153,49 @@ it("an image that stands beside one that failed, and was left, is not taken for 
   expect(images(`${name}-refused`)).toMatchObject([{ status: "active" }])
   expect((await run()).code).toBe(0)
   expect(images(name)).toMatchObject([{ id, status: "active" }])
+})
+
+it("an image that was finished before the run was stopped goes on standing", async () => {
+  const name = `crash-${names++}`
+  await write({ to: [`glance://emb/${name}`, `glance://emb/${name}-waits`] })
+  const stopped = await run("--deadline", "2s")
+  go()
+  expect(stopped.code).not.toBe(0)
+  const [{ id } = { id: "" }] = images(name)
+  expect(images(name)).toMatchObject([{ status: "active" }])
+  expect(images(`${name}-waits`)).toEqual([])
+  const again = run()
+  const letGo = setInterval(() => go(), 100)
+  const { code, stderr } = await again
+  clearInterval(letGo)
+  expect(code, stderr).toBe(0)
+  expect(images(name)).toMatchObject([{ id, status: "active" }])
+  expect(images(`${name}-waits`)).toMatchObject([{ status: "active" }])
+  expect((await receiptOf()).destinations).toMatchObject([{ status: "verified" }, { status: "verified" }])
+})
+
+it("an image of a place that the line does not name any more is deleted, not taken for the line's", async () => {
+  const name = `crash-${names++}`
+  await write({ to: [`glance://emb/${name}`] })
+  expect((await run()).code).toBe(0)
+  const [{ id } = { id: "" }] = images(name)
+  await before({ image: id })
+  await write({ to: [`glance://emb/${name}-new?property.a=b`] })
+  expect((await run("--replan")).code).toBe(0)
+  expect(images(name)).toEqual([])
+  expect(images(`${name}-new`)).toMatchObject([{ status: "active", view: { a: "b" } }])
+})
+
+it("repair leaves alone what a line that the manifest has no more has written", async () => {
+  await writeFile(join(folder, "bytes"), bytes)
+  await writeFile(join(folder, "other"), Command.random(6000))
+  const manifest = (line: object) => writeFile(join(folder, "m.ndjson"), JSON.stringify(line))
+  await manifest({ id: "old", source: "bytes", to: ["there"] })
+  expect((await run()).code).toBe(0)
+  await manifest({ id: "new", source: "other", to: ["there"] })
+  expect((await run()).code).toBe(0)
+  const held = await readFile(join(folder, "there"))
+  const repaired = await Command.run(folder, ["repair", "m.ndjson.journal", "--progress", "none"])
+  expect(repaired.code, repaired.stderr).toBe(0)
+  expect(await readFile(join(folder, "there"))).toEqual(held)
 })

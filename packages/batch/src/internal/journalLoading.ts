@@ -1,6 +1,7 @@
 /**
  * The taking over of a manifest into the journal: as a whole, or not at all.
  */
+import * as Uri from "../Uri.ts"
 import type { JournalDatabase } from "./journalDatabase.ts"
 import { type Given, type Row, states, type Told } from "./journalTables.ts"
 
@@ -40,28 +41,28 @@ export class JournalLoading {
     for (const { id, image, number, places, size, text } of lines) {
       const inserted = insert.run(id, number, size ?? unsized, loaded, image, text)
       if (inserted.changes === 1) {
-        const other = this.#claim(Number(inserted.lastInsertRowid), places, loaded)
-        if (other === undefined) {
+        const taken = this.#claim(Number(inserted.lastInsertRowid), places, loaded)
+        if (taken === undefined) {
           count.fresh++
           continue
         }
         this.#db.sql("DELETE FROM line WHERE id = ?").run(id)
         count.wrong++
-        told.push({
-          kind: "wrong",
-          number,
-          field: "to",
-          message: `${other.name} is where line ${other.number} writes to`
-        })
+        told.push({ kind: "wrong", number, field: "to", message: taken })
         continue
       }
       const row = find.get(id) as unknown as Row & { readonly loaded: number }
       if (row.loaded === loaded) {
         count.wrong++
         told.push({ kind: "wrong", number, field: "id", message: `"${id}" is the id of line ${row.number} already` })
+        continue
+      }
+      const taken = this.#claim(row.seq, places, loaded)
+      if (taken !== undefined) {
+        count.wrong++
+        told.push({ kind: "wrong", number, field: "to", message: taken })
       } else if (row.text === text) {
         count.same++
-        this.#claim(row.seq, places, loaded)
         const back = row.state === gone ? states.open : row.state
         this.#db
           .sql("UPDATE line SET number = ?, loaded = ?, state = ? WHERE seq = ?")
@@ -75,7 +76,7 @@ export class JournalLoading {
     return { ...count, told }
   }
 
-  /** Takes the places of a line; gives the one that another line of this manifest has. */
+  /** Takes the places of a line; says which one another line of this manifest has. */
   #claim(seq: number, places: ReadonlyArray<string>, loaded: number) {
     for (const name of places) {
       const other = this.#db
@@ -83,7 +84,7 @@ export class JournalLoading {
           "SELECT line.number AS number FROM place JOIN line USING (seq) WHERE name = ? AND place.loaded = ? AND seq <> ?"
         )
         .get(name, loaded, seq)
-      if (other !== undefined) return { name, number: Number(other["number"]) }
+      if (other !== undefined) return `${Uri.shown(name)} is where line ${Number(other["number"])} writes to`
     }
     const take = this.#db.sql("INSERT OR REPLACE INTO place VALUES (?, ?, ?)")
     for (const name of places) take.run(name, seq, loaded)

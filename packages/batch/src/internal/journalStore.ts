@@ -1,7 +1,7 @@
 /**
  * The books of a run, in one thread. Nothing here waits: whoever calls has a thread for it.
  */
-import type { Ended } from "../Journal.ts"
+import type { Ended, Made, Standing } from "../Journal.ts"
 import type { JournalDatabase } from "./journalDatabase.ts"
 import { type Row, states } from "./journalTables.ts"
 
@@ -11,9 +11,32 @@ export class JournalStore {
   readonly #handed = new Set<number>()
   /** The last of the lines that were given in the order of the manifest. */
   #last = 0
+  /** What the running transaction makes of these, if it is made durable. */
+  #ended: Array<number> = []
+  #given: Array<number> = []
+  #lastBefore = 0
 
   constructor(db: JournalDatabase) {
     this.#db = db
+  }
+
+  /** The transaction is durable. */
+  committed(): void {
+    for (const seq of this.#ended) this.#handed.delete(seq)
+    this.#settled()
+  }
+
+  /** Nothing of it has happened. */
+  rolledBack(): void {
+    for (const seq of this.#given) this.#handed.delete(seq)
+    this.#last = this.#lastBefore
+    this.#settled()
+  }
+
+  #settled(): void {
+    this.#ended = []
+    this.#given = []
+    this.#lastBefore = this.#last
   }
 
   counts() {
@@ -41,7 +64,7 @@ export class JournalStore {
   }
 
   madeOf(seq: number) {
-    return this.#db.sql("SELECT place, object FROM made WHERE seq = ? ORDER BY place").all(seq)
+    return this.#db.sql("SELECT place, object, uri FROM made WHERE seq = ? ORDER BY place").all(seq)
   }
 
   #before(seq: number) {
@@ -63,7 +86,7 @@ export class JournalStore {
         if (found.length >= limit) return
         const line = row as unknown as Row
         if (this.#handed.has(line.seq)) continue
-        this.#handed.add(line.seq)
+        this.#give(line.seq)
         if (order === "listed" && line.state === states.open) this.#last = line.seq
         found.push(line)
       }
@@ -89,56 +112,75 @@ export class JournalStore {
       )
       .get(id) as unknown as Row | undefined
     if (row === undefined || this.#handed.has(row.seq)) return undefined
-    this.#handed.add(row.seq)
+    this.#give(row.seq)
     return this.#begin([row], now)[0]
   }
 
-  /** What is handed out is begun, as far as anybody knows afterwards. Gives them as they were. */
+  #give(seq: number): void {
+    this.#handed.add(seq)
+    this.#given.push(seq)
+  }
+
+  /** What is handed out is begun, as far as anybody knows afterwards; since the first time. Gives them as they were. */
   #begin(rows: ReadonlyArray<Row>, now: number) {
-    const begin = this.#db.sql("UPDATE line SET state = ?, begun = ? WHERE seq = ?")
+    const begin = this.#db.sql("UPDATE line SET state = ?, begun = ? WHERE seq = ? AND state <> ?")
     const found = this.#withMade(rows)
-    for (const { seq } of rows) begin.run(states.begun, now, seq)
+    for (const { seq } of rows) begin.run(states.begun, now, seq, states.begun)
     return found
   }
 
-  make(seq: number, place: number, object: string): void {
-    this.#db.sql("INSERT OR IGNORE INTO made VALUES (?, ?, ?, ?)").run(seq, place, object, this.#db.epoch)
+  make(seq: number, { object, place, uri }: Made): void {
+    this.#db
+      .sql("INSERT OR IGNORE INTO made (seq, place, object, uri, epoch) VALUES (?, ?, ?, ?, ?)")
+      .run(seq, place, object, uri, this.#db.epoch)
   }
 
-  unmake(seq: number, place: number, object: string): void {
+  unmake(seq: number, { object, place }: Made): void {
     this.#db.sql("DELETE FROM made WHERE seq = ? AND place = ? AND object = ?").run(seq, place, object)
   }
 
   /**
    * What stands is nothing that was left, whichever run has begun it. `left`: what else was begun is still there, or may
-   * be. What an earlier run has begun is forgotten only by its name: it may come into being after it was looked for.
+   * be, and the receipt says so. What an earlier run has begun is forgotten only by its name: it may come into being after
+   * it was looked for.
    */
   end(seq: number, { bytes, ending, left, objects, receipt }: Ended): void {
     this.#db.sql("UPDATE line SET state = ?, size = ? WHERE seq = ?").run(states[ending], bytes, seq)
-    for (const object of objects)
-      this.#db.sql("DELETE FROM made WHERE seq = ? AND object = ? COLLATE NOCASE").run(seq, object)
-    if (!left) this.#forget(seq)
+    this.#stand(seq, objects)
+    if (left) this.#db.sql("UPDATE made SET told = 1 WHERE seq = ? AND epoch = ?").run(seq, this.#db.epoch)
+    else this.#forget(seq)
     this.#db.sql("INSERT OR REPLACE INTO receipt (seq, json) VALUES (?, ?)").run(seq, receipt)
     this.#db.sql("DELETE FROM before WHERE seq = ?").run(seq)
-    this.#handed.delete(seq)
+    this.#ended.push(seq)
   }
 
-  release(seq: number, keep: boolean): void {
-    this.#db.sql("UPDATE line SET state = ? WHERE seq = ?").run(keep ? states.begun : states.open, seq)
-    if (!keep) this.#forget(seq)
+  /** What stands already goes on standing when the line is done again. */
+  release(seq: number, left: boolean, standing: Standing | undefined): void {
+    this.#db.sql("UPDATE line SET state = ? WHERE seq = ?").run(left ? states.begun : states.open, seq)
+    if (standing !== undefined) {
+      this.#stand(seq, standing.objects)
+      this.#db.sql("INSERT OR REPLACE INTO before VALUES (?, ?, '[]')").run(seq, standing.receipt)
+    }
+    if (!left) this.#forget(seq)
+  }
+
+  #stand(seq: number, objects: ReadonlyArray<string>): void {
+    for (const object of objects) {
+      this.#db.sql("DELETE FROM made WHERE seq = ? AND object = ? COLLATE NOCASE").run(seq, object)
+    }
   }
 
   #forget(seq: number): void {
     this.#db.sql("DELETE FROM made WHERE seq = ? AND epoch = ?").run(seq, this.#db.epoch)
   }
 
-  /** What was begun of lines that are done, and was not there when it was looked for. */
+  /** What was begun of lines that have ended, or are not in the manifest any more, and was not there when it was looked for. */
   strays() {
     return this.#withMade(
       this.#db
         .sql(
           `SELECT seq, id, number, text, state, begun FROM line
-         WHERE state = ${states.done} AND seq IN (SELECT seq FROM made)`
+         WHERE state NOT IN (${states.open}, ${states.begun}) AND seq IN (SELECT seq FROM made WHERE told = 0)`
         )
         .all() as unknown as ReadonlyArray<Row>
     )
@@ -162,7 +204,8 @@ export class JournalStore {
   }
 
   reopen(id: string, wrong: string): void {
-    this.#reopen(`state IN (${states.done}, ${states.failed}) AND id = ?`, id)
+    // One that the manifest has no more stays as it ended: its place may be another line's.
+    this.#reopen(`state IN (${states.done}, ${states.failed}) AND loaded = ${this.#db.loaded} AND id = ?`, id)
     const seq = this.#db.sql("SELECT seq FROM line WHERE id = ?").get(id)?.["seq"]
     const before = seq === undefined ? undefined : this.#before(Number(seq))
     if (before === undefined) return

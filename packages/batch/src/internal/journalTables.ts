@@ -3,7 +3,8 @@
  *
  * - `line`: a line of the manifest each, found by its id; so that no id is there twice, however long the manifest is.
  * - `place`: where lines write to, so that no two of a manifest write to one place.
- * - `made`: objects that were begun and are not proven, by the names that they were given before.
+ * - `made`: objects that were begun and are not proven, by the names that they were given before, and where; `told`, when
+ *   a receipt says that they are left.
  * - `receipt`: the verdicts, in the order in which they came.
  * - `before`: the verdicts of lines that were opened again, with the URIs of those that do not hold any more.
  */
@@ -65,7 +66,9 @@ export const tables = `
     seq INTEGER NOT NULL,
     place INTEGER NOT NULL,
     object TEXT NOT NULL,
+    uri TEXT NOT NULL,
     epoch INTEGER NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (seq, place, object)
   ) WITHOUT ROWID;
   CREATE TABLE before (seq INTEGER PRIMARY KEY, json TEXT NOT NULL, wrong TEXT NOT NULL);

@@ -66,6 +66,7 @@ export const start = (boot: Boot): Effect.Effect<Thread, never, Scope.Scope> =>
     /** A message costs as much as what it is about: those of one turn of the event loop go together. */
     let outbox: Array<Call> = []
     const post = () => {
+      if (outbox.length === 0) return
       worker.postMessage(outbox, [])
       outbox = []
     }
@@ -79,6 +80,8 @@ export const start = (boot: Boot): Effect.Effect<Thread, never, Scope.Scope> =>
           refused: (cause) => resume(Effect.fail(cause))
         })
         if (outbox.push({ id, name, args }) === 1) setImmediate(post)
+        // Asked before there are no lines left: the thread is to work while these are worked on.
+        if (name === "next") post()
       })
     // What was asked before is done before: the thread takes calls in their order.
     yield* Effect.addFinalizer(() => Effect.ignore(call("close")))

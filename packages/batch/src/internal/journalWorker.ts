@@ -160,8 +160,11 @@ const run = ({ args, name }: Call): unknown => {
 
 const attempt = (call: Call): Answer => {
   try {
-    return { id: call.id, value: run(call) }
+    const value = run(call)
+    journal?.store.committed()
+    return { id: call.id, value }
   } catch (error) {
+    journal?.store.rolledBack()
     const { message, reason } = refusalOf(error)
     return { id: call.id, reason, message }
   }
@@ -174,9 +177,11 @@ const together = (calls: ReadonlyArray<Call>): ReadonlyArray<Answer> => {
     journal!.base.fence()
     const answers = calls.map((call) => ({ id: call.id, value: run(call) }))
     db!.exec("COMMIT")
+    journal!.store.committed()
     commits++
     return answers
   } catch (error) {
+    journal?.store.rolledBack()
     try {
       if (db?.isTransaction === true) db.exec("ROLLBACK")
     } catch {

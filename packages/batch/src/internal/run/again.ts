@@ -5,7 +5,6 @@
 import type * as Receipt from "@headrace/core/Receipt"
 import type { Item } from "../../Journal.ts"
 import type { Line } from "../../Line.ts"
-import * as Uri from "../../Uri.ts"
 
 export interface Again {
   /** With the destinations that are to be written; one on best effort has to do where no other is left. */
@@ -18,30 +17,56 @@ export interface Again {
   readonly merge: (receipt: Receipt.Receipt) => Receipt.Receipt
 }
 
-/** A destination and the copies that its service makes of it have this in common. */
-const keyOf = (uri: string): string => {
-  const [path = "", query = ""] = Uri.shown(uri).split("?", 2)
-  const pairs = query.split("&").filter((pair) => pair !== "" && !pair.startsWith("store="))
-  return `${path}?${pairs.sort().join("&")}`
+/** Entries of a destination in a receipt: its own, and those of the copies that its service makes, a store each. */
+const entriesOf = (text: string): number => {
+  if (!/^glance:/i.test(text)) return 1
+  const stores = [...text.matchAll(/[?&]store=([^&#]*)/g)].flatMap(([, list = ""]) => list.split(/,|%2c/i))
+  return Math.max(1, new Set(stores.filter((store) => store !== "")).size)
+}
+
+/** A receipt's entries by the places of the destinations, which have the same order; `undefined` where they do not fit. */
+const byPlace = (
+  entries: ReadonlyArray<Receipt.Destination>,
+  texts: ReadonlyArray<string>
+): ReadonlyArray<ReadonlyArray<Receipt.Destination>> | undefined => {
+  const counts = texts.map(entriesOf)
+  const whole = counts.reduce((sum, count) => sum + count, 0)
+  // Where nothing was transferred, copies have no entries of their own.
+  const single = entries.length === texts.length
+  if (entries.length !== whole && !single) return undefined
+  let at = 0
+  return counts.map((count) => entries.slice(at, (at += single ? 1 : count)))
 }
 
 const isGood = ({ status }: Receipt.Destination): boolean => status === "verified" || status === "stored"
 
 const whole = (line: Line): Again => ({ line, placeOf: (place) => place, stands: false, merge: (receipt) => receipt })
 
+/** Destinations of which everything stands, by their places. */
+export const standing = (line: Pick<Line, "to" | "also">, receipt: Receipt.Receipt): ReadonlyArray<boolean> => {
+  const texts = [...line.to, ...line.also]
+  const entries = byPlace(receipt.destinations, texts)
+  return texts.map((_, place) => entries !== undefined && entries[place]!.every(isGood))
+}
+
+/** The objects of the destinations of which everything stands. */
+export const objects = (line: Pick<Line, "to" | "also">, receipt: Receipt.Receipt): ReadonlyArray<string> => {
+  const entries = byPlace(receipt.destinations, [...line.to, ...line.also])
+  return (entries ?? []).flatMap((ends) =>
+    ends.every(isGood) ? ends.flatMap(({ object }) => (object === undefined ? [] : [object.id])) : []
+  )
+}
+
 export const of = ({ before, line }: Item): Again => {
   if (before === undefined) return whole(line)
   const old = JSON.parse(before.receipt) as Receipt.Receipt
   const texts = [...line.to, ...line.also]
-  const keys = texts.map(keyOf)
+  const entries = byPlace(old.destinations, texts)
+  if (entries === undefined) return whole(line)
   const wrong = new Set(before.wrong)
-  const entriesOf = (place: number) => old.destinations.filter(({ uri }) => keyOf(uri) === keys[place])
-  const standing = texts.map((_, place) => {
-    const entries = entriesOf(place)
-    return entries.length > 0 && entries.every((entry) => isGood(entry) && !wrong.has(entry.uri))
-  })
-  if (!standing.includes(true)) return whole(line)
-  const places = [...texts.keys()].filter((place) => standing[place] !== true)
+  const stands = entries.map((ends) => ends.every((end) => isGood(end) && !wrong.has(end.uri)))
+  if (!stands.includes(true)) return whole(line)
+  const places = [...texts.keys()].filter((place) => stands[place] !== true)
   const to = places.filter((place) => place < line.to.length)
   const left = {
     to: (to.length > 0 ? to : places).map((place) => texts[place]!),
@@ -52,18 +77,20 @@ export const of = ({ before, line }: Item): Again => {
     placeOf: (place) => places[place] ?? place,
     stands: places.length === 0,
     merge: ({ destinations, ...receipt }) => {
-      const all = texts.flatMap((_, place) =>
-        standing[place] === true
-          ? entriesOf(place)
-          : destinations
-              .filter(({ uri }) => keyOf(uri) === keys[place])
-              .map((entry) => Object.assign({}, entry, { required: place < line.to.length }))
-      )
-      // Two destinations that differ in their store alone have the same entries: each once.
+      const fresh = byPlace(destinations, [...left.to, ...left.also])
+      // Better an entry too many than one that is missing.
+      const rest = fresh === undefined ? destinations : []
       return {
         ...receipt,
         source: receipt.source.size === null ? old.source : receipt.source,
-        destinations: [...new Map(all.map((entry) => [entry.uri, entry])).values()]
+        destinations: [
+          ...texts.flatMap((_, place) => {
+            if (stands[place] === true) return entries[place]!
+            const required = place < line.to.length
+            return (fresh?.[places.indexOf(place)] ?? []).map((entry) => Object.assign({}, entry, { required }))
+          }),
+          ...rest
+        ]
       }
     }
   }

@@ -80,6 +80,9 @@ const later = ({ destinations }: Receipt.Receipt): Postponed | undefined => {
   return mayPass ? { _tag: "Later", why: "away", uri, message } : undefined
 }
 
+const isPart = (object: Receipt.Destination["object"], standing: ReadonlyArray<string>): boolean =>
+  object !== undefined && !standing.includes(object.id)
+
 const isSource = (reason: Reason): boolean => reason === "SourceUnreadable"
 
 /**
@@ -106,6 +109,9 @@ export const run = (
     const context = yield* Effect.context<Transport | Host>()
     const startedAt = yield* Clock.currentTimeMillis
     let outcome: Outcome | undefined
+    let concluding = false
+    /** What an earlier run or try has begun and nobody has looked at may be there. */
+    const left = item.made.length === 0 ? "none" : `unknown ${Uri.shown(item.made[0]!.uri)}`
 
     /** Notes how it has ended, and then tells it. */
     const conclude = (partly: Receipt.Receipt, tell: (receipt: Receipt.Receipt) => Effect.Effect<void>) =>
@@ -118,28 +124,38 @@ export const run = (
           outcome = { ...postponed, item: { ...item, made, begunAt: undefined } }
           return
         }
+        // Stopped while the end was being noted: it is noted, or the next run looks at it.
+        if (concluding) return
+        concluding = true
         const standing = Tally.standingOf(receipt)
+        const objects = Again.objects(item.line, receipt)
         // What follows is the journal's: the next line need not wait for it.
         options.onDone(standing)
         const noted =
           standing === "cancelled"
-            ? yield* books.note(books.journal.release(seq, left))
+            ? yield* books.note(
+                books.journal.release(seq, {
+                  left,
+                  standing: Again.standing(item.line, receipt).includes(true)
+                    ? { receipt: JSON.stringify(receipt), objects }
+                    : undefined
+                })
+              )
             : yield* books.note(
                 books.journal.end(seq, {
                   ending: standing === "failed" ? "failed" : "done",
                   receipt: JSON.stringify(receipt),
                   bytes: receipt.source.size ?? line.size ?? -1,
-                  objects: receipt.destinations.flatMap(({ error, object }) =>
-                    error === undefined && object !== undefined ? [object.id] : []
-                  ),
-                  left
+                  objects,
+                  // Of an image of which a copy is missing nothing is forgotten: it is made anew as a whole.
+                  left: left || receipt.destinations.some(({ object }) => isPart(object, objects))
                 })
               )
         // What is not noted did not happen: the next run looks at it.
         if (!noted) return
         Tally.add(tally, receipt)
-        yield* tell(receipt)
         outcome = { _tag: "Ended", standing, receipt }
+        yield* tell(receipt)
       })
 
     /** An end without a transfer. */
@@ -188,7 +204,9 @@ export const run = (
       )
 
     const body = Effect.gen(function* () {
-      const note: RunEnds.Note = (place, object) => books.note(books.journal.make(seq, { place, object }))
+      const ends = [...item.line.to, ...item.line.also]
+      const note: RunEnds.Note = (place, object) =>
+        books.note(books.journal.make(seq, { place, object, uri: ends[place]! }))
       // Only a verdict that could not be looked at again, say: there is nothing to be done.
       if (again.stands) return yield* concludeWith(null, {}, [])
       const resolved = yield* Effect.result(RunEnds.open(again, resolver, common.metadata, note))
@@ -196,7 +214,7 @@ export const run = (
         const { failure } = resolved
         if (failure._tag === "Waits" && options.last) {
           const message = `${failure.message}, which waits itself or is not of this run`
-          return yield* failAll({ reason: "InvalidConfig", message, retryable: false, left: "none" })
+          return yield* failAll({ reason: "InvalidConfig", message, retryable: false, left })
         }
         if (failure._tag === "Waits") {
           outcome = { _tag: "Later", why: "order", uri: line.source, message: failure.message, item }
@@ -206,8 +224,8 @@ export const run = (
         if (failure._tag === "JournalError") return yield* books.note(Effect.fail(failure))
         const { message, reason } = failure
         return failure._tag === "EndError"
-          ? yield* failAll({ reason, message: `${failure.uri}: ${message}`, retryable: false, left: "none" })
-          : yield* failAll({ reason, message, retryable: failure.retryable, left: "none" })
+          ? yield* failAll({ reason, message: `${failure.uri}: ${message}`, retryable: false, left })
+          : yield* failAll({ reason, message, retryable: failure.retryable, left })
       }
       const { also, images, source, to } = resolved.success
       const concludeAsFound = ({ by, computedBy, object }: Earlier.Complete) => {
@@ -225,7 +243,7 @@ export const run = (
           message: `what an earlier run has left cannot be looked at: ${message}`,
           retryable,
           ...(status === undefined ? undefined : { status }),
-          left: "none"
+          left
         })
       if (item.begunAt !== undefined) {
         yield* Earlier.tidy({ begunAt: item.begunAt, until: common.startedAt }, [...to, ...also])
@@ -274,6 +292,8 @@ export const run = (
       yield* Effect.ignore(Transfer.run({ ...transfer, source, to, also, id: line.id, expect: line.expect, onEvent }))
     })
     yield* Effect.catchDefect(body, (defect) => {
+      // Of whoever is told: the verdict is noted, and stands.
+      if (concluding) return Effect.die(defect)
       const message = `internal error: ${defect instanceof Error ? defect.message : String(defect)}`
       return failAll({ reason: "Rejected", message, retryable: false, left: `unknown ${Uri.shown(line.to[0] ?? "")}` })
     })

@@ -52,6 +52,10 @@ const imageAt = (text: string | undefined) =>
     return Result.getOrUndefined(destinationFrom(uri.uri))
   })
 
+/** Whether it is in the store that was asked for. */
+const isThere = ({ store }: StoredObject, image: GlanceUri.Destination): boolean =>
+  image.store === undefined || (store ?? "").split(",").some((name) => name === image.store)
+
 /** What the line and the source's own service say of the bytes. */
 const claimsOf = ({ line }: Item, source: Source<Transport | Host>) =>
   Effect.gen(function* () {
@@ -96,13 +100,13 @@ export const settle = (
     const missing: Array<Missing> = []
     const ends = [...item.line.to, ...item.line.also]
     for (const made of item.made) {
-      const image = yield* imageAt(ends[made.place])
-      // The line was changed meanwhile, and says no more where the image was to be made.
+      const image = yield* imageAt(made.uri)
       if (image === undefined) continue
+      const isAsNow = ends[made.place] === made.uri
       const GlanceMade = yield* Effect.promise(() => import("@headrace/glance/GlanceMade"))
       const named = { id: made.object, uri: image.uri }
       const found = yield* GlanceMade.atRest(image, named)
-      if (found._tag === "Complete" && isOnly(item, image)) {
+      if (found._tag === "Complete" && isAsNow && isOnly(item, image) && isThere(found.object, image)) {
         const proof = yield* proven(item, found.object, source)
         if (proof !== undefined) {
           yield* GlanceMade.finish(wanted(made.place) ?? image, named)
@@ -135,7 +139,7 @@ export const filled = (
     const GlanceMade = yield* Effect.promise(() => import("@headrace/glance/GlanceMade"))
     const named = { id: image.id, uri: image.uri }
     const found = yield* GlanceMade.atRest(image, named)
-    if (found._tag !== "Complete") return undefined
+    if (found._tag !== "Complete" || !isThere(found.object, image)) return undefined
     const proof = yield* proven(item, found.object, source)
     if (proof === undefined) return undefined
     yield* GlanceMade.finish(image, named)
@@ -181,14 +185,13 @@ export const tidy = (
   )
 
 /** Images of lines that are done that an earlier run has not looked for again. */
-export const strays = (
-  items: ReadonlyArray<Pick<Item, "seq" | "line" | "made">>
-): Effect.Effect<ReadonlyArray<Missing>> =>
+export const strays = (items: ReadonlyArray<Pick<Item, "seq" | "made">>): Effect.Effect<ReadonlyArray<Missing>> =>
   Effect.map(
-    Effect.forEach(items, ({ line, made, seq }) =>
+    Effect.forEach(items, ({ made, seq }) =>
       Effect.forEach(made, (one) =>
-        Effect.map(imageAt([...line.to, ...line.also][one.place]), (image) =>
-          image === undefined ? [] : [{ seq, made: one, image }]
+        // An id that the manifest names may be somebody else's image.
+        Effect.map(imageAt(one.uri), (image) =>
+          image === undefined || image.newId !== undefined ? [] : [{ seq, made: one, image }]
         )
       )
     ),

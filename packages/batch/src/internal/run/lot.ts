@@ -7,10 +7,15 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Item, Journal, JournalError } from "../../Journal.ts"
 import type { Line } from "../../Line.ts"
 import * as Pace from "../../Pace.ts"
+
+/** How often, and how many ms apart, lines are asked for while the journal's disk is full. */
+const patience = 60
+const againMs = 1000
 
 /** Lines that wait in memory at each end. */
 const window = 64
@@ -83,7 +88,12 @@ export const make = (
       const { asked, to } = ends[end]
       if (exhausted || asked !== undefined || to.length > window / 2) return Effect.void
       const more = Effect.gen(function* () {
-        const items = yield* journal.next({ order, end, limit: window, now: yield* Clock.currentTimeMillis })
+        const now = yield* Clock.currentTimeMillis
+        const items = yield* Effect.retry(journal.next({ order, end, limit: window, now }), {
+          while: ({ reason }) => reason === "Full",
+          schedule: Schedule.spaced(againMs),
+          times: patience
+        })
         for (const item of items) to.push(readyOf(item, end === "last"))
         if (items.length === 0) exhausted = true
         ends[end].asked = undefined

@@ -40,7 +40,7 @@ export const monotonic: Effect.Effect<number> = Effect.map(Clock.monotonicTimeNa
 const orderMs = 500
 
 /** Ends that may wait for the journal at once: on a disk that is full nothing further is begun. */
-const mostEnding = 256
+const mostEnding = 48
 
 /** Why lines were not begun. */
 export type Stop = "failures" | "deadline" | undefined
