@@ -10,6 +10,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { JournalDatabase } from "../src/internal/journalDatabase.ts"
+import { JournalLoading } from "../src/internal/journalLoading.ts"
+import { JournalStore } from "../src/internal/journalStore.ts"
 import type { Journal, JournalError } from "../src/Journal.ts"
 import * as Line from "../src/Line.ts"
 import type { Read } from "../src/Manifest.ts"
@@ -112,7 +115,50 @@ describe("lines", () => {
     ))
 })
 
+it("a line whose end could not be made durable is not handed out again", () => {
+  const db = new DatabaseSync(":memory:")
+  const base = new JournalDatabase(db)
+  base.prepare("write")
+  base.claim()
+  const store = new JournalStore(base)
+  const loading = new JournalLoading(base)
+  loading.loadBegin()
+  loading.load([{ id: "a", number: 1, size: 1, text: "{}", image: null, places: [] }], false)
+  loading.loadEnd("keep", undefined)
+  const [item] = store.next("largest", "first", 5, 7)
+  store.committed()
+  const end = () => store.end(item!.seq, { ending: "done", receipt: "{}", bytes: 1, objects: [], left: false })
+  db.exec("BEGIN")
+  end()
+  db.exec("ROLLBACK")
+  store.rolledBack()
+  expect(store.next("largest", "first", 5, 8)).toEqual([])
+  end()
+  store.committed()
+  expect(store.next("largest", "first", 5, 9)).toEqual([])
+  db.close()
+})
+
 describe("a manifest that has changed", () => {
+  it("lets no two lines write to one place, whatever they were before", () =>
+    withJournal((journal) =>
+      Effect.gen(function* () {
+        const to = { to: ["s3://b/x"] }
+        yield* load(journal, [line(1, "a", to), line(2, "b", { to: ["s3://b/y"] })])
+        expect(yield* load(journal, [line(1, "c", to), line(2, "a", to)])).toMatchObject({
+          taken: false,
+          told: ["wrong 2: to: s3://b/x is where line 1 writes to"]
+        })
+        expect(yield* load(journal, [line(1, "a", to), line(2, "b", to)], { replan: true })).toMatchObject({
+          taken: false,
+          told: ["wrong 2: to: s3://b/x is where line 1 writes to"]
+        })
+        const secret = { to: ["https://user:pw@host/x?sig=1"] }
+        const { told } = yield* load(journal, [line(1, "d", secret), line(2, "e", secret)])
+        expect(told).toEqual(["wrong 2: to: https://host/x is where line 1 writes to"])
+      })
+    ))
+
   const ended = (journal: Journal, id: string) =>
     Effect.gen(function* () {
       const item = (yield* journal.take(id, 7))!
