@@ -111,8 +111,13 @@ const bytes = (text: string): number => new TextEncoder().encode(text).byteLengt
 
 const wrong = (field: string, message: string) => Result.fail(new MappingError({ field, message }))
 
-/** Why a key can be no property's; `undefined` when it can. */
-const unusable = (key: string): string | undefined => {
+/**
+ * Why a key can be no property's; `undefined` when it can.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const unusable = (key: string): string | undefined => {
   if (key === "") return "allowed: a key of 1 to 255 characters"
   if (characters(key) > longestKey) return "allowed: a key of 1 to 255 characters"
   if (!isProperty(key))

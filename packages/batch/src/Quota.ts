@@ -6,10 +6,10 @@
  * @since 0.1.0
  */
 import type { Host } from "@headrace/core/Host"
+import * as Monotonic from "@headrace/core/Monotonic"
 import type { Transport } from "@headrace/core/Transport"
 import type * as GlanceAccess from "@headrace/glance/GlanceAccess"
 import * as GlanceUsage from "@headrace/glance/GlanceUsage"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -112,7 +112,7 @@ export const keep = (options: {
     const { at, everyMs = usualMs, pace, place } = options
     const context = yield* Effect.context<Transport | Host>()
     const lock = Semaphore.makeUnsafe(1)
-    const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+    const now = Monotonic.now
     let usage: GlanceUsage.Usage = {}
     let readAt = -Infinity
     let told = false

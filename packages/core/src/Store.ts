@@ -106,7 +106,8 @@ export interface StoredObject {
  *
  * - `Absent`: there is none.
  * - `Ready`: it exists, holds nothing and takes a body.
- * - `Busy`: an earlier body may still be on its way in; it can end by itself.
+ * - `Busy`: an earlier body may still be on its way in; it can end by itself. `restMs`: within so many milliseconds, when
+ *   nobody sends it any more.
  * - `Spoiled`: it takes no body any more; only deleting it helps.
  * - `Stored`: it holds bytes.
  *
@@ -116,7 +117,7 @@ export interface StoredObject {
 export type Inspection =
   | { readonly _tag: "Absent" }
   | { readonly _tag: "Ready" }
-  | { readonly _tag: "Busy"; readonly what: string }
+  | { readonly _tag: "Busy"; readonly what: string; readonly restMs?: number }
   | { readonly _tag: "Spoiled"; readonly why: string }
   | { readonly _tag: "Stored"; readonly object: StoredObject }
 

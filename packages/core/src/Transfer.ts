@@ -8,7 +8,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -31,6 +30,7 @@ import * as Tidying from "./internal/tidying.ts"
 import * as Uuid from "./internal/uuid.ts"
 import type * as Verdict from "./internal/verdict.ts"
 import * as Watch from "./internal/watch.ts"
+import * as Monotonic from "./Monotonic.ts"
 import type * as Reason from "./Reason.ts"
 import type * as Receipt from "./Receipt.ts"
 import type { Source } from "./Source.ts"
@@ -134,7 +134,7 @@ export const run = <RS = never, RD = never>(
       const { cancel, onEvent } = options
       const emit = (event: Entry.Untimed) =>
         onEvent === undefined ? Effect.void : Effect.flatMap(Entry.stamp(id, event), onEvent)
-      const startedAt = yield* Clock.currentTimeMillis
+      const startedAt = yield* Monotonic.moment
       const ends = End.all(options.to, options.also ?? [])
       const lines = End.lines(ends)
       let announced = false
@@ -162,7 +162,7 @@ export const run = <RS = never, RD = never>(
           if (watching !== undefined && lines.every((other) => other === line || other.verdict !== undefined)) {
             yield* Fiber.interrupt(watching)
           }
-          const now = yield* Clock.currentTimeMillis
+          const now = yield* Monotonic.now
           const { required, state, uri } = line
           const since = line.startedAt ?? startedAt
           line.verdict = verdict

@@ -5,12 +5,12 @@
  * @since 0.1.0
  */
 import type { Digests } from "@headrace/core/Digest"
+import * as Monotonic from "@headrace/core/Monotonic"
 import type { Host } from "@headrace/core/Host"
 import type { StoredObject } from "@headrace/core/Store"
 import type * as StoreError from "@headrace/core/StoreError"
 import { Transport } from "@headrace/core/Transport"
 import * as Fault from "@headrace/keystone/ServiceFault"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as GlanceAccess from "./GlanceAccess.ts"
 import type { ImageOptions } from "./GlanceStore.ts"
@@ -66,8 +66,6 @@ export const look = (
     })
   )
 
-/** Glance notices within 10 s that whoever sent the data is no more, and then the image is free again. */
-const savingMs = 15_000
 const lookEveryMs = 500
 
 /**
@@ -82,11 +80,11 @@ export const atRest = (
   named: { readonly id: string; readonly uri: string }
 ): Effect.Effect<Made, StoreError.StoreError, Transport | Host> =>
   Effect.gen(function* () {
-    const deadline = (yield* Clock.currentTimeMillis) + savingMs
+    const deadline = (yield* Monotonic.now) + Image.restMs
     while (true) {
       const found = yield* look(place, named)
       const moves = found._tag === "Unfinished" && found.status === "saving"
-      if (!moves || (yield* Clock.currentTimeMillis) >= deadline) return found
+      if (!moves || (yield* Monotonic.now) >= deadline) return found
       yield* Effect.sleep(lookEveryMs)
     }
   })

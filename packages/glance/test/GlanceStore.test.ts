@@ -383,7 +383,7 @@ describe("a given image", () => {
         other.on("error", () => {})
         other.write("the beginning")
         while ((yield* before.inspect)._tag === "Ready") yield* Effect.sleep(10)
-        assert.deepStrictEqual(yield* before.inspect, { _tag: "Busy", what: `image ${uuid} is saving` })
+        assert.deepStrictEqual(yield* before.inspect, { _tag: "Busy", what: `image ${uuid} is saving`, restMs: 15_000 })
         setTimeout(() => other.destroy(), 700)
         const session = yield* open(glance, { id: uuid })
         yield* session.begin
@@ -426,7 +426,11 @@ describe("a given image", () => {
         const error = yield* Effect.flip((yield* open(glance, { id: uuid })).begin)
         assert.strictEqual(error.reason._tag, "Conflict")
         assert.include(error.message, "is uploading")
-        assert.deepStrictEqual(yield* early.inspect, { _tag: "Busy", what: `image ${uuid} is uploading` })
+        assert.deepStrictEqual(yield* early.inspect, {
+          _tag: "Busy",
+          what: `image ${uuid} is uploading`,
+          restMs: 15_000
+        })
       })
     )
   )

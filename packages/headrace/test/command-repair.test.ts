@@ -55,6 +55,37 @@ describe("repair", () => {
     expect(again.stdout).toContain("7 as they were, 0 missing, 0 differ")
   })
 
+  it("finds by reading back what the service's own digests do not tell, and does it again", async () => {
+    await bench.file("read", 5000)
+    await writeFile(join(folder, "s.ndjson"), JSON.stringify({ id: "read", source: "read", to: ["read-back"] }))
+    expect((await headrace("run", "s.ndjson", "--digest", "sha256")).code).toBe(0)
+    await writeFile(join(folder, "read-back"), Command.random(5000))
+    const blind = await headrace("repair", "s.ndjson.journal")
+    expect(blind.stdout).toContain("1 as they were, 0 missing, 0 differ")
+    const read = await headrace("repair", "s.ndjson.journal", "--sample", "100%")
+    expect(read.code, read.stderr).toBe(0)
+    expect(read.stdout).toContain("0 as they were, 0 missing, 1 differ")
+    expect(await readFile(join(folder, "read-back"))).toEqual(await readFile(join(folder, "read")))
+    expect((await headrace("repair", "s.ndjson.journal", "--sample", "2")).stderr).toContain("--sample")
+  })
+
+  it("is not content with what could not be looked at", async () => {
+    await bench.file("unseen", 5000)
+    await writeFile(
+      join(folder, "u.ndjson"),
+      JSON.stringify({ id: "u", source: "unseen", to: ["glance://emb/unseen"] })
+    )
+    expect((await headrace("run", "u.ndjson")).code).toBe(0)
+    const clouds = await readFile(join(folder, "clouds.yaml"), "utf8")
+    await writeFile(join(folder, "clouds.yaml"), clouds.replaceAll(bench.glance.url, "http://127.0.0.1:9"))
+    const { code, stdout } = await headrace("repair", "u.ndjson.journal", "--json")
+    await writeFile(join(folder, "clouds.yaml"), clouds)
+    expect(code).toBe(2)
+    expect(stdout).toContain('"type":"looked"')
+    expect(stdout).toContain('"unknown":1')
+    expect(images("unseen")).toHaveLength(1)
+  })
+
   it("of no journal is one line", async () => {
     const { code, stderr } = await headrace("repair", "none.journal")
     expect({ code, stderr }).toEqual({

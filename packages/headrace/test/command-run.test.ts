@@ -63,7 +63,8 @@ describe("lines that are wrong", () => {
         JSON.stringify({ ...good, id: "x", to: ["glance://emb/a?colour=red"] }),
         JSON.stringify({ ...good, id: "y", to: "glance://emb/a" }),
         JSON.stringify(good),
-        JSON.stringify({ ...good, id: "z", source: "ftp://x/y" })
+        JSON.stringify({ ...good, id: "z", source: "ftp://x/y" }),
+        JSON.stringify({ ...good, id: "p", to: ["glance://emb/p"], properties: { visibility: "public" } })
       ].join("\n")
     )
     const ended = await run(["m.ndjson"])
@@ -76,7 +77,8 @@ describe("lines that are wrong", () => {
       "headrace: m.ndjson:4: to: allowed: a list of paths or URIs",
       'headrace: m.ndjson:5: id: "i0" is the id of line 1 already',
       expect.stringMatching(/^headrace: m\.ndjson:6: source: unknown scheme "ftp"/),
-      "headrace: m.ndjson: 5 lines of m.ndjson are wrong: nothing was begun"
+      expect.stringMatching(/^headrace: m\.ndjson:7: properties\.visibility: allowed: keys of properties; /),
+      "headrace: m.ndjson: 6 lines of m.ndjson are wrong: nothing was begun"
     ])
     expect(images(good!.source)).toEqual([])
     const skipped = await run(["m.ndjson", "--skip-invalid", "--json"])

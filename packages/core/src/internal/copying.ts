@@ -2,9 +2,9 @@
  * Has a service copy a proven object to further places: asks, watches, asks again, and gives each place its verdict. What
  * the service shows decides, as with a body; it is never waited for longer than `answerMs` without anything changing.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Monotonic from "../Monotonic.ts"
 import type * as Copies from "../Copies.ts"
 import type * as Receipt from "../Receipt.ts"
 import type { Left, StoredObject } from "../Store.ts"
@@ -47,7 +47,7 @@ export const follow = (
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
     if (end.copies.length === 0) return
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* Monotonic.moment
     for (const follower of end.copies) follower.startedAt = now
     const { content, session } = end.state
     const proof = verdict._tag === "Good" ? verdict.proof : verdict.elsewhere
@@ -113,7 +113,7 @@ const run = (job: Job): Effect.Effect<void> =>
     /** How the last request ended; `none` when what is missing now was not asked for, or has been counted. */
     let asked: Exit.Exit<void, Problem.Problem> | "none" = "none"
     let mark: string | undefined
-    let changedAt = yield* Clock.currentTimeMillis
+    let changedAt = yield* Monotonic.now
     let wait = firstLookMs
 
     const fail = (followers: ReadonlyArray<Follower>, problemOf: (follower: Follower) => Problem.Problem) =>
@@ -129,12 +129,10 @@ const run = (job: Job): Effect.Effect<void> =>
     const pause = Effect.suspend(() => {
       const ms = wait
       wait = Math.min(longestLookMs, wait * 1.5)
-      return Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.sleep(Math.max(1, Math.min(ms, changedAt + answerMs - now)))
-      )
+      return Effect.flatMap(Monotonic.now, (now) => Effect.sleep(Math.max(1, Math.min(ms, changedAt + answerMs - now))))
     })
 
-    const silent = Effect.map(Clock.currentTimeMillis, (now) => now - changedAt >= answerMs)
+    const silent = Effect.map(Monotonic.now, (now) => now - changedAt >= answerMs)
 
     while (pending.length > 0) {
       const looked = yield* Effect.exit(copying.look(pending.map(({ place }) => place)))
@@ -149,7 +147,7 @@ const run = (job: Job): Effect.Effect<void> =>
       const { busy, object, places } = looked.value
       if (mark !== looked.value.mark) {
         mark = looked.value.mark
-        changedAt = yield* Clock.currentTimeMillis
+        changedAt = yield* Monotonic.now
         wait = firstLookMs
       }
       if (object === undefined) return yield* fail(pending, () => gone)

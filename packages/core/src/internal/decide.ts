@@ -2,9 +2,9 @@
  * What to do after an attempt: decided from what is at the destination, not from the error alone. It is the table in
  * docs/failures.md.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Monotonic from "../Monotonic.ts"
 import type { Inspection, Session, StoredObject } from "../Store.ts"
 import { judge, type SourceContent } from "./judge.ts"
 import * as Problem from "./problem.ts"
@@ -52,7 +52,10 @@ export const decide = (input: {
     // A clear and final refusal needs no second look.
     if (problem !== undefined && problem.clear && !problem.retryable) return giveUp()
 
-    const looked = yield* settle(session, answerMs)
+    // Nobody sends it any more: it was not sent whole, or the service itself has said that it has failed.
+    const gone = content === undefined || (problem?.status ?? 0) >= 500
+    const waited = yield* settle(session, { answerMs, owned, gone })
+    const { looked } = waited
     if (Exit.isFailure(looked)) {
       const unseen = Problem.fromExit(looked)
       return giveUp(
@@ -113,7 +116,7 @@ export const decide = (input: {
       case "Busy": {
         const stuck: Problem.Problem = {
           ...failed,
-          message: `${failed.message}; ${found.what} for more than ${Math.round(answerMs / 1000)} s`
+          message: `${failed.message}; ${found.what} for more than ${Math.round(waited.ms / 1000)} s`
         }
         if (!owned) return giveUp(stuck)
         // An earlier body of ours is in the way, and may stay there for long; giving up would delete the object too.
@@ -124,22 +127,45 @@ export const decide = (input: {
     }
   })
 
-/** Waits, up to `answerMs`, for an object that is busy to come to rest. */
-const settle = (session: Session, answerMs: number): Effect.Effect<Exit.Exit<Inspection, Problem.Problem>> =>
+interface Settled {
+  readonly looked: Exit.Exit<Inspection, Problem.Problem>
+  /** Milliseconds. */
+  readonly ms: number
+}
+
+/**
+ * Waits, up to `answerMs`, for an object that is busy to come to rest. One that we may make anew is not waited for longer
+ * than it takes to rest when its body is `gone`, as it is when the service was away meanwhile.
+ */
+const settle = (
+  session: Session,
+  { answerMs, gone, owned }: { readonly answerMs: number; readonly gone: boolean; readonly owned: boolean }
+): Effect.Effect<Settled> =>
   Effect.gen(function* () {
-    const deadline = (yield* Clock.currentTimeMillis) + answerMs
+    const startedAt = yield* Monotonic.now
+    const deadline = startedAt + answerMs
+    let orphaned = gone
+    /** Since when it could rest. */
+    let backAt = startedAt
     while (true) {
       const exit = yield* Effect.exit(session.inspect)
+      const now = yield* Monotonic.now
+      const ended = (looked: Settled["looked"]): Settled => ({ looked, ms: now - startedAt })
       if (Exit.isFailure(exit)) {
         if (Exit.hasInterrupts(exit)) return yield* Effect.interrupt
         const problem = Problem.fromCause(exit.cause)
         // A service that is away for a moment says nothing about the object.
-        if (!problem.retryable || (yield* Clock.currentTimeMillis) >= deadline) return Exit.fail(problem)
-      } else if (exit.value._tag !== "Busy" || (yield* Clock.currentTimeMillis) >= deadline) {
-        return Exit.succeed(exit.value)
+        if (!problem.retryable || now >= deadline) return ended(Exit.fail(problem))
+        orphaned ||= problem.reason === "ConnectionLost"
+        backAt = now
+      } else {
+        const found = exit.value
+        if (found._tag !== "Busy" || now >= deadline) return ended(Exit.succeed(found))
+        if (owned && orphaned && found.restMs !== undefined && now >= backAt + found.restMs) {
+          return ended(Exit.succeed(found))
+        }
       }
-      const left = deadline - (yield* Clock.currentTimeMillis)
-      yield* Effect.sleep(Math.max(1, Math.min(lookEveryMs, left)))
+      yield* Effect.sleep(Math.max(1, Math.min(lookEveryMs, deadline - now)))
     }
   })
 

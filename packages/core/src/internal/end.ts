@@ -4,6 +4,7 @@
  */
 import type { Copy } from "../Copies.ts"
 import type { Digests } from "../Digest.ts"
+import type { Moment } from "../Monotonic.ts"
 import type { Reason } from "../Reason.ts"
 import type * as Receipt from "../Receipt.ts"
 import type { Store } from "../Store.ts"
@@ -15,8 +16,8 @@ import type { Verdict } from "./verdict.ts"
 export interface Line {
   readonly uri: string
   readonly required: boolean
-  /** Milliseconds since 1970; `undefined`: when the transfer did. */
-  readonly startedAt: number | undefined
+  /** `undefined`: when the transfer did. */
+  readonly startedAt: Moment | undefined
   readonly state: Pick<State, "attempts" | "bytesSent" | "notes" | "retried">
   verdict: Verdict | undefined
   /** In the receipt, once there is a verdict. */
@@ -26,7 +27,7 @@ export interface Line {
 /** A copy that the service is to make of a destination's object. */
 export interface Follower extends Line {
   readonly place: string
-  startedAt: number | undefined
+  startedAt: Moment | undefined
 }
 
 export interface End<RD> extends Line {

@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type { Moment } from "../Monotonic.ts"
 import type * as Receipt from "../Receipt.ts"
 import type { TransferEvent } from "../TransferEvent.ts"
 import type { State } from "./delivery.ts"
@@ -40,7 +41,8 @@ export const destination = (input: {
   readonly verdict: Verdict
   readonly cancelled: boolean
   readonly state: Pick<State, "attempts" | "bytesSent" | "notes" | "retried">
-  readonly startedAt: number
+  readonly startedAt: Moment
+  /** As `Monotonic.now`. */
   readonly now: number
 }): Receipt.Destination => {
   const { state, verdict } = input
@@ -62,8 +64,8 @@ export const destination = (input: {
     attempts: state.attempts,
     ...(Object.keys(state.retried).length === 0 ? undefined : { retried: { ...state.retried } }),
     bytesSent: state.bytesSent,
-    startedAt: new Date(input.startedAt).toISOString(),
-    elapsedMs: Math.max(0, Math.round(input.now - input.startedAt)),
+    startedAt: new Date(input.startedAt.at).toISOString(),
+    elapsedMs: Math.max(0, Math.round(input.now - input.startedAt.since)),
     ...(state.notes.length === 0 ? undefined : { notes: state.notes }),
     ...(verdict._tag === "Good"
       ? { proof: verdict.proof }

@@ -5,7 +5,6 @@
  * holds memory which the reader waits for, goes on with a read of its own (`Lane`). Of a source that can be read only once
  * all wait for the slowest, but not for one that takes nothing at all.
  */
-import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -17,6 +16,7 @@ import { BlockPool, BlockShare } from "../BlockPool.ts"
 import type { Algorithm, Digests, HasherService, State } from "../Digest.ts"
 import { DigestError } from "../DigestError.ts"
 import * as Guard from "../Guard.ts"
+import * as Monotonic from "../Monotonic.ts"
 import * as Progress from "../Progress.ts"
 import type { Info, Source } from "../Source.ts"
 import * as SourceError from "../SourceError.ts"
@@ -180,8 +180,8 @@ export const make = <R>(options: Options<R>): Effect.Effect<FanOut<R>, never, R 
 
     /** Of a source that can be read once: lets go of whoever takes nothing of what it has. The others go on. */
     const letGo = (waits: boolean) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        // A process that was stopped, or a clock that jumps, is nobody's stall.
+      Effect.map(Monotonic.now, (now) => {
+        // A process that was stopped is nobody's stall.
         const elapsed = Math.max(0, Math.min(now - looked, mostElapsedMs))
         looked = now
         for (const [index, lane] of lanes) {

@@ -2,8 +2,9 @@
  * Turns a transfer's counters into `progress` events, four a second. Its rate, and the time that is left, are those of the
  * destination that will be the last.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Monotonic from "../Monotonic.ts"
+import type { Moment } from "../Monotonic.ts"
 import { BlockPool, blockBytes } from "../BlockPool.ts"
 import { Meter } from "../Progress.ts"
 import type { Content } from "../Store.ts"
@@ -15,7 +16,7 @@ const everyMs = 250
 export interface Watched {
   readonly content: Content
   readonly ends: ReadonlyArray<Pick<End<never>, "uri" | "required" | "verdict" | "counters" | "copies">>
-  readonly startedAt: number
+  readonly startedAt: Moment
   /** The read that several destinations share. */
   readonly shared: { readonly read: () => number; readonly hashed: () => number } | undefined
   readonly emit: (event: Untimed) => Effect.Effect<void>
@@ -60,10 +61,10 @@ const memoryInUse = Effect.map(BlockPool, (pool) => pool.stats().inUse * blockBy
 export const report = (watched: Watched): Effect.Effect<never, never, BlockPool> =>
   Effect.gen(function* () {
     const meter = new Meter()
-    meter.mark(yield* Clock.currentTimeMillis, 0)
+    meter.mark(yield* Monotonic.now, 0)
     while (true) {
       yield* Effect.sleep(everyMs)
-      meter.mark(yield* Clock.currentTimeMillis, sentBySlowest(watched))
+      meter.mark(yield* Monotonic.now, sentBySlowest(watched))
       yield* watched.emit(event(watched, meter.bytesPerSecond, yield* memoryInUse))
     }
   })
@@ -71,6 +72,6 @@ export const report = (watched: Watched): Effect.Effect<never, never, BlockPool>
 /** When a destination has ended well: the rate is that of the whole. */
 export const last = (watched: Watched): Effect.Effect<Untimed, never, BlockPool> =>
   Effect.gen(function* () {
-    const elapsed = Math.max(1, (yield* Clock.currentTimeMillis) - watched.startedAt)
+    const elapsed = Math.max(1, (yield* Monotonic.now) - watched.startedAt.since)
     return event(watched, (sentBySlowest(watched) * 1000) / elapsed, yield* memoryInUse)
   })

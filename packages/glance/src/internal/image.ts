@@ -100,6 +100,9 @@ export const stored = (record: ImageRecord): StoredObject => ({
   digests: digests(record)
 })
 
+/** Glance notices within 10 s that whoever sent the data is no more, and then the image is free again. */
+export const restMs = 15_000
+
 /** What a status means for whoever wants to write. */
 export const inspection = (record: ImageRecord): Inspection => {
   switch (record.status) {
@@ -110,6 +113,7 @@ export const inspection = (record: ImageRecord): Inspection => {
         : { _tag: "Spoiled", why: "it is queued, but has the checksum of an earlier body" }
     case "saving":
     case "uploading":
+      return { _tag: "Busy", what: `image ${record.id} is ${record.status}`, restMs }
     case "importing":
       return { _tag: "Busy", what: `image ${record.id} is ${record.status}` }
     case "deleted":

@@ -1,8 +1,8 @@
 /**
  * Everything that can be known to be wrong before the first byte: the store, the given image, the format, the limits.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Monotonic from "@headrace/core/Monotonic"
 import type { Content } from "@headrace/core/Store"
 import * as DiskFormat from "../DiskFormat.ts"
 import type { Api, Reply } from "./api.ts"
@@ -39,8 +39,6 @@ export const checkStore = (site: Site, store: string): Effect.Effect<void, Fault
     }
   })
 
-/** The end of a cut upload: Glance notices a dead peer within 10 s, and then the image is free again. */
-const savingMs = 15_000
 const lookEveryMs = 500
 
 /** A page for people, perhaps, that some other server gives to everybody. */
@@ -78,7 +76,7 @@ export const remove = (api: Api, id: string, what: string): Effect.Effect<Reply,
 
 const checkGiven = (api: Api, id: string): Effect.Effect<Image.ImageRecord, Fault.Fault> =>
   Effect.gen(function* () {
-    const deadline = (yield* Clock.currentTimeMillis) + savingMs
+    const deadline = (yield* Monotonic.now) + Image.restMs
     while (true) {
       const record = yield* get(api, id, `image ${id} cannot be looked at`)
       if (record === undefined) return yield* Fault.make("NotFound", `there is no image ${id}`)
@@ -88,11 +86,11 @@ const checkGiven = (api: Api, id: string): Effect.Effect<Image.ImageRecord, Faul
           return record
         case "Busy":
           if (record.status !== "saving") break
-          if ((yield* Clock.currentTimeMillis) < deadline) {
+          if ((yield* Monotonic.now) < deadline) {
             yield* Effect.sleep(lookEveryMs)
             continue
           }
-          return yield* Fault.make("Conflict", `image ${id} has been saving for more than ${savingMs / 1000} s`)
+          return yield* Fault.make("Conflict", `image ${id} has been saving for more than ${Image.restMs / 1000} s`)
         case "Absent":
           return yield* Fault.make("NotFound", `image ${id} is deleted`)
         case "Spoiled":

@@ -6,9 +6,9 @@
  * An import that some stores fail leaves the image active in the others. One that all fail takes it back to `queued`, and
  * one that fails before the first store leaves it `importing`, for ever; both are seen by the end of its task.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Monotonic from "@headrace/core/Monotonic"
 import type { Body, Inspection, StoredObject } from "@headrace/core/Store"
 import type { Api } from "./api.ts"
 import * as Fault from "@headrace/keystone/ServiceFault"
@@ -59,7 +59,7 @@ export const make = (api: Api, stores: readonly [first: string, ...others: Reado
   /** Whether the body is staged whole, after its answer was lost. */
   const arrived = (id: string, bytes: number, answerMs: number): Effect.Effect<boolean> =>
     Effect.gen(function* () {
-      const deadline = (yield* Clock.currentTimeMillis) + answerMs
+      const deadline = (yield* Monotonic.now) + answerMs
       while (true) {
         const looked = yield* Effect.result(Preflight.get(api, id, `image ${id} cannot be looked at`))
         if (Result.isSuccess(looked)) {
@@ -67,7 +67,7 @@ export const make = (api: Api, stores: readonly [first: string, ...others: Reado
           // The size is known when all is staged.
           if (looked.success.size !== undefined) return looked.success.size === bytes
         } else if (!looked.failure.retryable) return false
-        if ((yield* Clock.currentTimeMillis) >= deadline) return false
+        if ((yield* Monotonic.now) >= deadline) return false
         yield* Effect.sleep(firstLookMs * 5)
       }
     })
@@ -107,9 +107,9 @@ export const make = (api: Api, stores: readonly [first: string, ...others: Reado
       let asked: Result.Result<void, Fault.Fault> | undefined
       let lost = 0
       let mark: string | undefined
-      let changedAt = yield* Clock.currentTimeMillis
+      let changedAt = yield* Monotonic.now
       let wait = firstLookMs
-      const silent = Effect.map(Clock.currentTimeMillis, (now) => now - changedAt >= answerMs)
+      const silent = Effect.map(Monotonic.now, (now) => now - changedAt >= answerMs)
       const pause = Effect.suspend(() => {
         const ms = Math.min(wait, answerMs)
         wait = Math.min(longestLookMs, wait * 1.5)
@@ -140,7 +140,7 @@ export const make = (api: Api, stores: readonly [first: string, ...others: Reado
         const shown = Imports.mark(record, task)
         if (shown !== mark) {
           mark = shown
-          changedAt = yield* Clock.currentTimeMillis
+          changedAt = yield* Monotonic.now
           wait = firstLookMs
         }
         const stored = record.status === "active" || record.status === "deactivated"

@@ -33,6 +33,11 @@ import * as ProgressMode from "./ProgressMode.ts"
 import * as Session from "./Session.ts"
 import type * as Stdout from "./Stdout.ts"
 
+/** How it has ended; `unknown`: what was to be looked at, and could not be. */
+export interface Ended extends Batch.Result {
+  readonly unknown?: number
+}
+
 /** What is run. */
 export interface Job {
   /** As it is told. */
@@ -41,7 +46,7 @@ export interface Job {
   readonly run: (
     options: Batch.Options,
     out: Stdout.Stdout
-  ) => Effect.Effect<Batch.Result, Batch.Failures | ManifestError, NodeHeadrace.Services>
+  ) => Effect.Effect<Ended, Batch.Failures | ManifestError, NodeHeadrace.Services>
   readonly retryFailed: boolean
   readonly skipInvalid: boolean
   readonly replan: boolean
@@ -68,11 +73,11 @@ const read = (given: Typed): Result.Result<Read, Settings.SettingError> =>
 /** Wrong lines that are told one by one. */
 const mostLines = 100
 
-const exitCode = ({ failedBefore, loaded, reasons, summary }: Batch.Result, dryRun: boolean): number => {
+const exitCode = ({ failedBefore, loaded, reasons, summary, unknown = 0 }: Ended, dryRun: boolean): number => {
   const codes = [...reasons].map((reason) => ExitCode.ofFailure({ reason: reason as Reason, asked: true }))
   if (codes.includes(ExitCode.mismatch)) return ExitCode.mismatch
   const begun = dryRun ? 0 : summary.cancelled + summary.remaining
-  const undone = summary.failed + begun + failedBefore + loaded.wrong
+  const undone = summary.failed + begun + failedBefore + loaded.wrong + unknown
   return undone > 0 ? ExitCode.failed : ExitCode.ok
 }
 

@@ -77,6 +77,12 @@ const batch = {
   metrics: text("metrics", "PORT", "serve metrics as Prometheus reads them on http://127.0.0.1:PORT/metrics")
 }
 
+/** How closely what was uploaded is looked at. */
+const looking = {
+  head: yes("head", "ask for each object by itself, also where a list would do"),
+  sample: text("sample", "PERCENT", "read so many of the objects back and compute their digests: 1%, 100%")
+}
+
 /** The root command; what is typed is handed to `choose`. */
 export const root = (choose: (invocation: Invocation) => void) => {
   const upload = Command.make(
@@ -261,8 +267,7 @@ export const root = (choose: (invocation: Invocation) => void) => {
       receipts: Argument.String("RECEIPTS").pipe(
         Argument.withDescription("receipts as run --receipts or --json wrote them, or a journal; - for standard input")
       ),
-      head: yes("head", "ask for each object by itself, also where a list would do"),
-      sample: text("sample", "PERCENT", "read so many of the objects back and compute their digests: 1%, 100%"),
+      ...looking,
       concurrency: text("concurrency", "N", "objects at once (8)"),
       limit: text("limit", "RATE", "of what is read back (off)"),
       memory,
@@ -286,6 +291,7 @@ export const root = (choose: (invocation: Invocation) => void) => {
     "repair",
     {
       journal: Argument.String("JOURNAL").pipe(Argument.withDescription("the journal of a run: MANIFEST.journal")),
+      ...looking,
       ...batch
     },
     (given) => Effect.sync(() => choose({ _tag: "Repair", ...given }))
@@ -293,8 +299,10 @@ export const root = (choose: (invocation: Invocation) => void) => {
     Command.withShortDescription("Redo what verify or run found wrong"),
     Command.withDescription(
       paragraphs(
-        "Look at everything that a run has brought to its end, and do again what failed, is missing or differs. What is " +
-          "right is not touched."
+        "Look at everything that a run has brought to its end, as verify does, and do again what failed, is missing or " +
+          "differs. What is right is not touched, and nothing is deleted.",
+        "Exit codes: 0 all of it is right now; 1 wrong usage or configuration; 2 something has failed or could not be " +
+          "looked at; 3 the bytes are not those of the source."
       )
     )
   )

@@ -73,6 +73,8 @@ export interface Run extends Batch {
 export interface Repair extends Batch {
   readonly _tag: "Repair"
   readonly journal: string
+  readonly head: boolean
+  readonly sample: string | undefined
 }
 
 /** `plan` as typed. */

@@ -3,22 +3,28 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Repair from "@headrace/batch/Repair"
 import * as Text from "../Text.ts"
+import * as Asking from "./Asking.ts"
 import * as BatchRun from "./BatchRun.ts"
 import type { Repair as Typed } from "./Invocation.ts"
+import * as Sample from "./Sample.ts"
 import * as Session from "./Session.ts"
 
 /** Runs the command and gives its exit code. */
-export const run = (given: Typed): Promise<number> =>
-  BatchRun.run(given, {
+export const run = async (given: Typed): Promise<number> => {
+  const share = given.sample === undefined ? undefined : Sample.parse(given.sample)
+  if (typeof share === "string") return Asking.wrong("--sample", share)
+  return BatchRun.run(given, {
     name: given.journal,
     journal: given.journal,
     run: (options, out) =>
       Effect.gen(function* () {
         const { found, ...result } = yield* Repair.run({
           ...options,
+          look: { head: given.head, sample: share },
           onLook: (verification) =>
             Effect.sync(() => {
               out.json(verification)
@@ -27,12 +33,13 @@ export const run = (given: Typed): Promise<number> =>
               Session.complain(Text.oneLine(`headrace: ${id}: ${uri}: ${status}: ${message}`))
             })
         })
+        const { differs, missing, same, unknown } = found
+        out.json({ type: "looked", at: new Date(yield* Clock.currentTimeMillis).toISOString(), ...found })
         if (!given.json) {
-          const { differs, missing, same, unknown } = found
           const words = [`${same} as they were`, `${missing} missing`, `${differs} differ`]
           out.line(`looked at what is done: ${[...words, ...(unknown === 0 ? [] : [`${unknown} unknown`])].join(", ")}`)
         }
-        return result
+        return { ...result, unknown }
       }),
     retryFailed: true,
     skipInvalid: false,
@@ -40,3 +47,4 @@ export const run = (given: Typed): Promise<number> =>
     skipExisting: undefined,
     again: "the same command"
   })
+}

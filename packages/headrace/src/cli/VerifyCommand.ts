@@ -18,6 +18,7 @@ import * as ErrorLine from "./ErrorLine.ts"
 import * as ExitCode from "./ExitCode.ts"
 import type { Verify as Typed } from "./Invocation.ts"
 import * as ProgressMode from "./ProgressMode.ts"
+import * as Sample from "./Sample.ts"
 import * as Session from "./Session.ts"
 import type * as Stdout from "./Stdout.ts"
 
@@ -35,14 +36,6 @@ const mostAtOnce = 1000
 const linesAhead = 512
 
 /** A share of what is there; text where it is none. */
-const shareOf = (given: string): number | string => {
-  const percent = /^(\d{1,3}(?:\.\d{1,6})?)%$/.exec(given)?.[1]
-  const share = percent === undefined ? 0 : Number(percent) / 100
-  return share > 0 && share <= 1
-    ? share
-    : `${JSON.stringify(given)} is no share: more than 0% and up to 100%, such as 1%`
-}
-
 const concurrencyOf = (given: string): number | string => {
   const value = /^\d{1,4}$/.test(given) ? Number(given) : 0
   return value >= 1 && value <= mostAtOnce
@@ -132,7 +125,7 @@ export const run = async (given: Typed): Promise<number> => {
     const { message, setting } = settings.failure
     return Asking.wrong(`--${setting}`, message)
   }
-  const share = given.sample === undefined ? undefined : shareOf(given.sample)
+  const share = given.sample === undefined ? undefined : Sample.parse(given.sample)
   if (typeof share === "string") return Asking.wrong("--sample", share)
   const concurrency = given.concurrency === undefined ? undefined : concurrencyOf(given.concurrency)
   if (typeof concurrency === "string") return Asking.wrong("--concurrency", concurrency)

@@ -42,6 +42,15 @@ const isGood = ({ status }: Receipt.Destination): boolean => status === "verifie
 
 const whole = (line: Line): Again => ({ line, placeOf: (place) => place, stands: false, merge: (receipt) => receipt })
 
+/** Nothing that has once been proven is deleted: it may be what somebody has changed. */
+const replacing = (entry: Receipt.Destination, old: string | undefined): Receipt.Destination =>
+  old === undefined || entry.object === undefined || entry.object.id === old || !entry.uri.startsWith("glance://")
+    ? entry
+    : {
+        ...entry,
+        notes: [...(entry.notes ?? []), `it replaces image ${old}, which is left alone if it is still there`]
+      }
+
 /** Destinations of which everything stands, by their places. */
 export const standing = (line: Pick<Line, "to" | "also">, receipt: Receipt.Receipt): ReadonlyArray<boolean> => {
   const texts = [...line.to, ...line.also]
@@ -87,7 +96,9 @@ export const of = ({ before, line }: Item): Again => {
           ...texts.flatMap((_, place) => {
             if (stands[place] === true) return entries[place]!
             const required = place < line.to.length
-            return (fresh?.[places.indexOf(place)] ?? []).map((entry) => Object.assign({}, entry, { required }))
+            return (fresh?.[places.indexOf(place)] ?? []).map((entry) =>
+              Object.assign({}, replacing(entry, entries[place]![0]?.object?.id), { required })
+            )
           }),
           ...rest
         ]

@@ -1,7 +1,7 @@
 /**
  * The journal as transfers write it: a disk that is full is waited for, and what cannot be noted at all ends the run.
  */
-import * as Clock from "effect/Clock"
+import * as Monotonic from "@headrace/core/Monotonic"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { Journal, JournalError } from "../../Journal.ts"
@@ -35,7 +35,7 @@ export const make = (
             : Effect.as(onWait({ message: "the journal can be written again", over: true }), true),
         onFailure: (error) =>
           Effect.gen(function* () {
-            const now = yield* Clock.currentTimeMillis
+            const now = yield* Monotonic.now
             const first = since ?? now
             if (error.reason !== "Full" || now - first >= patienceMs) {
               yield* Deferred.fail(lost, error)

@@ -5,6 +5,7 @@ import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Read } from "../../Manifest.ts"
+import * as Mapping from "../../Mapping.ts"
 import * as Uri from "../../Uri.ts"
 
 type Parse = (uri: string) => Result.Result<unknown, { readonly message: string }>
@@ -70,10 +71,14 @@ const check = (read: Read, known: Known): Effect.Effect<Read> =>
       const message = yield* checked(text, end, known)
       if (message !== undefined) return { _tag: "Wrong", number: read.number, field, message }
     }
+    for (const key of Object.keys(read.line.properties)) {
+      const message = Mapping.unusable(key)
+      if (message !== undefined) return { _tag: "Wrong", number: read.number, field: `properties.${key}`, message }
+    }
     return read
   })
 
-/** A check of lines: those with a URI that cannot be meant are wrong, by the field's name. */
+/** A check of lines: those with a URI or a property that cannot be meant are wrong, by the field's name. */
 export const make = (): ((
   reads: Arr.NonEmptyReadonlyArray<Read>
 ) => Effect.Effect<Arr.NonEmptyReadonlyArray<Read>>) => {

@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import type { BlockPool } from "@headrace/core/BlockPool"
 import type { Digests } from "@headrace/core/Digest"
 import type { Host } from "@headrace/core/Host"
+import * as Monotonic from "@headrace/core/Monotonic"
 import type { Reason } from "@headrace/core/Reason"
 import type * as Receipt from "@headrace/core/Receipt"
 import type { StoreError } from "@headrace/core/StoreError"
@@ -80,6 +81,19 @@ const later = ({ destinations }: Receipt.Receipt): Postponed | undefined => {
   return mayPass ? { _tag: "Later", why: "away", uri, message } : undefined
 }
 
+/** With what is to be known of the images that were made. */
+const withNotes = (receipt: Receipt.Receipt, notes: ReadonlyArray<string>): Receipt.Receipt =>
+  notes.length === 0
+    ? receipt
+    : {
+        ...receipt,
+        destinations: receipt.destinations.map((end) =>
+          end.object !== undefined && end.uri.startsWith("glance://")
+            ? { ...end, notes: [...(end.notes ?? []), ...notes] }
+            : end
+        )
+      }
+
 const isPart = (object: Receipt.Destination["object"], standing: ReadonlyArray<string>): boolean =>
   object !== undefined && !standing.includes(object.id)
 
@@ -107,16 +121,17 @@ export const run = (
     const again = Again.of(item)
     const { line } = again
     const context = yield* Effect.context<Transport | Host>()
-    const startedAt = yield* Clock.currentTimeMillis
+    const began = yield* Monotonic.moment
     let outcome: Outcome | undefined
     let concluding = false
+    let notes: ReadonlyArray<string> = []
     /** What an earlier run or try has begun and nobody has looked at may be there. */
     const left = item.made.length === 0 ? "none" : `unknown ${Uri.shown(item.made[0]!.uri)}`
 
     /** Notes how it has ended, and then tells it. */
     const conclude = (partly: Receipt.Receipt, tell: (receipt: Receipt.Receipt) => Effect.Effect<void>) =>
       Effect.gen(function* () {
-        const receipt = again.merge(partly)
+        const receipt = again.merge(withNotes(partly, notes))
         const postponed = later(partly)
         const left = receipt.destinations.some(({ error }) => error !== undefined && error.left !== "none")
         if (postponed !== undefined && (yield* options.patient(postponed, receipt.source.size ?? line.size ?? null))) {
@@ -167,8 +182,8 @@ export const run = (
           status: "failed",
           attempts: 0,
           bytesSent: 0,
-          startedAt: new Date(startedAt).toISOString(),
-          elapsedMs: Math.max(0, now - startedAt)
+          startedAt: new Date(began.at).toISOString(),
+          elapsedMs: Math.round((yield* Monotonic.now) - began.since)
         } as const
         const destinations: Array<Receipt.Destination> = []
         for (const [at, uri] of texts.entries()) {
@@ -228,6 +243,7 @@ export const run = (
           : yield* failAll({ reason, message, retryable: failure.retryable, left })
       }
       const { also, images, source, to } = resolved.success
+      notes = resolved.success.notes
       const concludeAsFound = ({ by, computedBy, object }: Earlier.Complete) => {
         const stored: Partial<Receipt.Destination> = {
           status: "verified",

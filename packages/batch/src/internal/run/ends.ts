@@ -14,6 +14,7 @@ import { randomUUID } from "node:crypto"
 import * as Ends from "../../Ends.ts"
 import type { JournalError } from "../../Journal.ts"
 import type { Line } from "../../Line.ts"
+import * as Mapping from "../../Mapping.ts"
 import * as Uri from "../../Uri.ts"
 import type * as Again from "./again.ts"
 import * as Metadata from "./metadata.ts"
@@ -66,7 +67,24 @@ export interface Opened extends Ends.Destinations {
   /** The image that is the source. */
   readonly description: Description | undefined
   readonly images: ReadonlyArray<NewImage>
+  /** What a person should know of what the images take over. */
+  readonly notes: ReadonlyArray<string>
 }
+
+/** References that name an image of the source's cloud, and go on naming it at another one. */
+const strangersOf = (images: ReadonlyArray<NewImage>, had: Metadata.Had, source: string): ReadonlyArray<string> => [
+  ...new Set(
+    images.flatMap(({ image }) =>
+      source.startsWith(`glance://${image.cloud}/`)
+        ? []
+        : Mapping.references(image.properties ?? {}).flatMap(({ id, key }) =>
+            had.properties[key] === id
+              ? [`${key} names image ${id} of the source's cloud, which no line brings: it is taken over as it is`]
+              : []
+          )
+    )
+  )
+]
 
 const newImagesOf = (line: Line) =>
   Effect.gen(function* () {
@@ -109,5 +127,6 @@ export const open = (
           return store({ ...rest, newIds: noting(note, placeOf(place), whole) })
         }
       )
-    return { source, description, images, ...(yield* resolver.destinations(line, newImage)) }
+    const notes = strangersOf(images, had, line.source)
+    return { source, description, images, notes, ...(yield* resolver.destinations(line, newImage)) }
   })

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { BlockPool } from "@headrace/core/BlockPool"
 import type { Host } from "@headrace/core/Host"
+import * as Monotonic from "@headrace/core/Monotonic"
 import type * as Receipt from "@headrace/core/Receipt"
 import type { Transport } from "@headrace/core/Transport"
 import { randomUUID } from "node:crypto"
@@ -73,7 +74,8 @@ export const go = (
   Effect.gen(function* () {
     const id = randomUUID()
     const onEvent = options.onEvent ?? (() => Effect.void)
-    const startedAt = yield* Clock.currentTimeMillis
+    const began = yield* Monotonic.moment
+    const startedAt = began.at
     const stamp = Effect.map(Clock.currentTimeMillis, (now) => ({ at: new Date(now).toISOString(), id }))
     const books = yield* Books.make(journal, (wait) =>
       Effect.flatMap(stamp, (stamped) =>
@@ -169,7 +171,7 @@ export const go = (
       pace,
       delayMs,
       maxFailures: options.maxFailures ?? Infinity,
-      deadline: options.deadlineMs === undefined ? Infinity : (yield* Schedule.monotonic) + options.deadlineMs,
+      deadline: options.deadlineMs === undefined ? Infinity : (yield* Monotonic.now) + options.deadlineMs,
       run: options.dryRun === true ? trying : doing
     })
     const stopped = yield* Effect.raceFirst(scheduled, Effect.raceFirst(books.lost, copying?.lost ?? Effect.never))
@@ -186,7 +188,7 @@ export const go = (
       ...(yield* stamp),
       ...counts,
       remaining,
-      elapsedMs: (yield* Clock.currentTimeMillis) - startedAt
+      elapsedMs: Math.round((yield* Monotonic.now) - began.since)
     }
     yield* onEvent(summary)
     return { summary, loaded, stopped, reasons, failedBefore: before.failed }

@@ -1,10 +1,10 @@
 /**
  * Lines run beside each other, as many as their services take, until there are none left or none may begin any more.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Queue from "effect/Queue"
+import * as Monotonic from "@headrace/core/Monotonic"
 import type { JournalError } from "../../Journal.ts"
 import type { Pace, Ticket } from "../../Pace.ts"
 import type { Outcome } from "./doing.ts"
@@ -32,9 +32,6 @@ export interface Options<R> {
   /** Milliseconds on the monotonic clock after which none is begun, and those that run are ended. */
   readonly deadline: number
 }
-
-/** A clock that nobody sets. */
-export const monotonic: Effect.Effect<number> = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
 /** How long a line waits that refers to the image of another one. */
 const orderMs = 500
@@ -85,7 +82,7 @@ export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R
             })
           )
           if (outcome._tag === "Later") {
-            const now = yield* monotonic
+            const now = yield* Monotonic.now
             const tries = outcome.why === "order" ? ready.tries : ready.tries + 1
             const notBefore = now + (outcome.why === "order" ? orderMs : delayMs(ready))
             lot.later({ ...ready, item: outcome.item, tries, notBefore, ordered: outcome.why === "order" })
@@ -96,7 +93,7 @@ export const run = <R>(options: Options<R>): Effect.Effect<Stop, JournalError, R
       yield* Effect.forkScoped(Effect.forever(Effect.andThen(pace.changed, Queue.offer(wake, undefined))))
 
       while (true) {
-        const now = yield* monotonic
+        const now = yield* Monotonic.now
         if (now >= deadline) return lot.isEmpty() && running + ending === 0 ? undefined : ("deadline" as const)
         const stopped = failures >= maxFailures
         const ready =

@@ -72,7 +72,13 @@ export const run = (item: Item, common: Common): Effect.Effect<boolean, never, T
     const bad = planned.destinations.filter(({ problem, required }) => required && problem !== undefined)
     for (const { problem } of bad) tally.reasons.add(problem!.reason)
     if (bad.length > 0) tally.failed++
-    const destinations = planned.destinations.map(({ action, required, uri, why }) => ({ uri, required, action, why }))
+    const { notes } = resolved.success
+    const destinations = planned.destinations.map(({ action, required, uri, why }) => ({
+      uri,
+      required,
+      action,
+      why: uri.startsWith("glance://") ? [why, ...notes].join("; ") : why
+    }))
     yield* emit({ type: "plan", at, id: line.id, source: planned.source, destinations })
     return bad.length === 0
   })
