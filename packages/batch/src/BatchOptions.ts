@@ -112,6 +112,8 @@ export interface Result {
   readonly loaded: Loaded
   /** Why lines were not begun. */
   readonly stopped: "failures" | "deadline" | undefined
+  /** Lines of the journal that are still to be done, also those that were not chosen. */
+  readonly open: number
   /** Lines that earlier runs have brought to a bad end, and that were not done again. */
   readonly failedBefore: number
   /** Reasons of the destinations that failed and had to succeed. */

@@ -227,8 +227,8 @@ const start = async (
       options.signal === undefined ? undefined : { signal: options.signal }
     )
     if (Exit.isSuccess(exit)) {
-      const { failedBefore, loaded, stopped, summary } = exit.value
-      const undone = summary.failed + summary.cancelled + summary.remaining + failedBefore + loaded.wrong
+      const { failedBefore, loaded, open, stopped, summary } = exit.value
+      const undone = summary.failed + open + failedBefore + loaded.wrong
       return { summary, complete: undone === 0, stopped, wrong: loaded.wrong, failedBefore }
     }
     if (Exit.hasInterrupts(exit)) throw interrupted(options)

@@ -31,7 +31,7 @@ describe("run", () => {
     expect(types[0]).toBe("batch")
     expect(types.at(-1)).toBe("summary")
     expect(types.filter((type) => type === "receipt")).toHaveLength(1)
-    expect(await first.result).toMatchObject({ complete: true, summary: { verified: 1 } })
+    expect(await first.result).toMatchObject({ complete: false, summary: { verified: 1, remaining: 0 } })
     const second = await run(lines, { ...options(), receipts: "r" }).result
     expect(second).toMatchObject({ complete: true, summary: { verified: 2, failed: 0 } })
     const receipts = (await readFile(join(folder, "r"), "utf8")).trimEnd().split("\n")

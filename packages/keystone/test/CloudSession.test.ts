@@ -59,6 +59,12 @@ describe("one token for all", () => {
       }
       yield* Effect.flip(session.token)
       assert.strictEqual(keystone.asked(), 2)
+      // A thousand lines with a wrong password would lock the account.
+      for (let line = 0; line < 20; line++) yield* Effect.flip(session.token)
+      assert.strictEqual(keystone.asked(), 3)
+      yield* TestClock.adjust(30_000)
+      yield* Effect.flip(session.token)
+      assert.strictEqual(keystone.asked(), 4)
     }).pipe(Effect.provide(transport))
   )
 

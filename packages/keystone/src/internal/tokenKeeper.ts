@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
+import * as Monotonic from "@headrace/core/Monotonic"
 import * as KeystoneError from "../KeystoneError.ts"
 import type { Token } from "../Keystone.ts"
 
@@ -35,6 +36,10 @@ const justGiven = 60_000
 const quiet = 15_000
 const least = 10_000
 
+/** A sign-in that was refused so often in a row is not tried again for so long: a thousand of them lock an account. */
+const mostRefusals = 3
+const refusedFor = 30_000
+
 /** Who gives tokens. */
 export type Giver = "Keystone" | "the sign-in of Swift"
 
@@ -58,7 +63,9 @@ export const make = (
   let quietUntil = 0
   // Ended attempts, and the last failure with its number: whoever came before it shares it, and does not ask again.
   let attempts = 0
-  let failure: { readonly number: number; readonly error: KeystoneError.KeystoneError } | undefined
+  let failure:
+    | { readonly number: number; readonly since: number; readonly error: KeystoneError.KeystoneError }
+    | undefined
 
   const left = ({ since, token }: Held, now: number): number =>
     token.lifeMs === undefined ? Number.POSITIVE_INFINITY : since + token.lifeMs - now
@@ -73,16 +80,22 @@ export const make = (
     return remaining > needed ? held.token : undefined
   }
 
+  let refusals = 0
+  const isFinal = ({ since }: NonNullable<typeof failure>) =>
+    refusals >= mostRefusals ? Effect.map(Monotonic.now, (now) => now - since < refusedFor) : Effect.succeed(false)
+
   const request = Effect.gen(function* () {
     const result = yield* Effect.result(renew)
     const now = yield* Clock.currentTimeMillis
     attempts++
     if (result._tag === "Success") {
+      refusals = 0
       held = { token: result.success, since: now, replacement: held?.refused ?? false, refused: false }
       return held.token
     }
     const error = result.failure
-    failure = { number: attempts, error }
+    if (error.reason._tag === "Unauthorized" && !error.retryable) refusals++
+    failure = { number: attempts, since: yield* Monotonic.now, error }
     if (error.retryable && held !== undefined && !held.refused && left(held, now) > least) {
       quietUntil = now + quiet
       return held.token
@@ -98,7 +111,7 @@ export const make = (
       Effect.gen(function* () {
         const token = usable(yield* Clock.currentTimeMillis, minMs)
         if (token !== undefined) return token
-        if (failure !== undefined && failure.number > came) return yield* failure.error
+        if (failure !== undefined && (failure.number > came || (yield* isFinal(failure)))) return yield* failure.error
         return yield* request
       })
     )

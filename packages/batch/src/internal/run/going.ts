@@ -191,7 +191,8 @@ export const go = (
       elapsedMs: Math.round((yield* Monotonic.now) - began.since)
     }
     yield* onEvent(summary)
-    return { summary, loaded, stopped, reasons, failedBefore: before.failed }
+    const { open } = yield* journal.counts
+    return { summary, loaded, stopped, reasons, failedBefore: before.failed, open }
   })
 
 /** A destination that holds something, and a source that was read, are services that answer. */
