@@ -238,6 +238,10 @@ export interface Journal {
   readonly has: (id: string) => Effect.Effect<boolean, JournalError>
   /** The number of the receipt of a line with an id, where it has one. */
   readonly receiptOf: (id: string) => Effect.Effect<number | undefined, JournalError>
+  /** The receipt of a line with an id, as JSON, where it has one. */
+  readonly verdictOf: (id: string) => Effect.Effect<string | undefined, JournalError>
+  /** Whether a receipt stands for an object, by what its store calls it. */
+  readonly stands: (object: string) => Effect.Effect<boolean, JournalError>
   /** How often it has been written durably. */
   readonly commits: () => number
 }

@@ -147,6 +147,8 @@ export const open = (path: string): Effect.Effect<Journal, JournalError, Scope.S
       knows: (id, receipt) => thread.call("knows", id, receipt),
       has: (id) => thread.call("has", id),
       receiptOf: (id) => thread.call("receiptOf", id),
+      verdictOf: (id) => thread.call("verdictOf", id),
+      stands: (object) => thread.call("stands", object),
       commits: thread.commits
     }
   })

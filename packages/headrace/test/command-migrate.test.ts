@@ -30,6 +30,7 @@ const service = (url: string) => {
         headers: { "content-type": "application/openstack-images-v2.1-json-patch" },
         body: JSON.stringify(Object.entries(values).map(([key, value]) => ({ op: "replace", path: `/${key}`, value })))
       }),
+    remove: (id: unknown) => ask("DELETE", `/${String(id)}`),
     list: async (): Promise<ReadonlyArray<Record_>> => {
       const of = async (query: string) =>
         ((await (await ask("GET", `?limit=100${query}`)).json()) as { readonly images: ReadonlyArray<Record_> }).images
@@ -204,6 +205,36 @@ const moving = (start: () => Promise<Clouds>) => {
     expect(ended.code).toBe(3)
     expect(ended.stderr).toContain('kernel_id refers to the image of the line "k2", which has failed')
     expect((await to.list()).filter(({ name }) => name === "d2" || name === "k2")).toEqual([])
+  })
+
+  it("gives the new id of a kernel that had to be made anew to the images that name it", async () => {
+    const kernelId = await from.put({ name: "k3", disk_format: "aki", container_format: "aki" }, "kernel three")
+    const diskId = await from.put({ name: "d3", kernel_id: kernelId }, "disk three")
+    const lines = [
+      { id: "d3", source: `glance://old/${diskId}`, to: ["glance://new/d3"] },
+      { id: "k3", source: `glance://old/${kernelId}`, to: ["glance://new/k3"] }
+    ]
+    await writeFile(join(folder, "three.ndjson"), lines.map((line) => JSON.stringify(line)).join("\n"))
+    expect((await headrace("run", "three.ndjson")).code).toBe(0)
+    const named = async (name: string) => (await to.list()).find((image) => image["name"] === name)!
+    const before = await named("k3")
+    expect(await named("d3")).toMatchObject({ kernel_id: before["id"] })
+    await to.remove(before["id"])
+    const repaired = await headrace("repair", "three.ndjson.journal")
+    expect(repaired.code, repaired.stderr).toBe(0)
+    const after = await named("k3")
+    expect(after["id"]).not.toBe(before["id"])
+    expect(await named("d3")).toMatchObject({ kernel_id: after["id"] })
+    expect(repaired.stderr).toContain(`kernel_id names image ${String(after["id"])} now`)
+  })
+
+  it("says of a kernel that no line brings that its id is the old cloud's", async () => {
+    const diskId = await from.put({ name: "d4", kernel_id: kernel }, "disk four")
+    const line = { id: "d4", source: `glance://old/${diskId}`, to: ["glance://new/d4"] }
+    await writeFile(join(folder, "four.ndjson"), JSON.stringify(line))
+    const told = `kernel_id names image ${kernel} of the source's cloud, which no line brings`
+    expect((await headrace("run", "four.ndjson", "--dry-run")).stdout).toContain(told)
+    expect((await headrace("run", "four.ndjson", "--json")).stdout).toContain(told)
   })
 }
 

@@ -117,6 +117,8 @@ const forgetful = (): Journal => {
     knows: () => unasked,
     has: () => unasked,
     receiptOf: () => unasked,
+    verdictOf: () => unasked,
+    stands: () => unasked,
     commits: () => 0
   }
 }

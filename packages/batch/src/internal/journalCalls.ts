@@ -34,6 +34,8 @@ export interface Calls {
   readonly knows: JournalStore["knows"]
   readonly has: JournalStore["has"]
   readonly receiptOf: JournalStore["receiptOf"]
+  readonly verdictOf: JournalStore["verdictOf"]
+  readonly stands: JournalStore["stands"]
   readonly isLoaded: JournalLoading["isLoaded"]
   readonly loadBegin: JournalLoading["loadBegin"]
   readonly load: (lines: ReadonlyArray<Given>, replan: boolean) => ReturnType<JournalLoading["load"]>

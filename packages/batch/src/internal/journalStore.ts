@@ -247,6 +247,16 @@ export class JournalStore {
     return this.#db.sql("SELECT 1 FROM line WHERE id = ?").get(id) !== undefined
   }
 
+  verdictOf(id: string): string | undefined {
+    const row = this.#db.sql("SELECT json FROM line JOIN receipt USING (seq) WHERE line.id = ?").get(id)
+    return row === undefined ? undefined : String(row["json"])
+  }
+
+  stands(object: string): boolean {
+    const inside = JSON.stringify({ id: object }).slice(1, -1)
+    return this.#db.sql("SELECT 1 FROM receipt WHERE instr(json, ?) > 0 LIMIT 1").get(inside) !== undefined
+  }
+
   receiptOf(id: string): number | undefined {
     return this.#db.sql("SELECT receipt.number AS n FROM line JOIN receipt USING (seq) WHERE line.id = ?").get(id)?.[
       "n"

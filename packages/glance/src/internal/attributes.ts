@@ -44,6 +44,9 @@ export const formats = (
 /** JSON pointer (RFC 6901 §3). */
 const escape = (key: string): string => key.replaceAll("~", "~0").replaceAll("/", "~1")
 
+/** Sets a property, whether there was one or not. */
+export const property = (key: string, value: string): Operation => ({ op: "add", path: `/${escape(key)}`, value })
+
 /** An image that we made is neither hidden nor protected, and needs no request to stay so. */
 const unlessAsMade = (value: boolean | undefined, given: boolean): boolean | undefined =>
   given || value === true ? value : undefined
@@ -57,11 +60,7 @@ export const final = (options: Wanted, given: boolean): ReadonlyArray<Operation>
         ...replace("min_disk", options.minDisk),
         ...replace("min_ram", options.minRam),
         ...replace("tags", options.tags),
-        ...Object.entries(options.properties ?? {}).map(([key, value]): Operation => ({
-          op: "add",
-          path: `/${escape(key)}`,
-          value
-        }))
+        ...Object.entries(options.properties ?? {}).map(([key, value]) => property(key, value))
       ]
     : []),
   ...replace("os_hidden", unlessAsMade(options.hidden, given)),

@@ -22,6 +22,7 @@ export const run = async (given: Typed): Promise<number> => {
     journal: given.journal,
     run: (options, out) =>
       Effect.gen(function* () {
+        let stale = 0
         const { found, ...result } = yield* Repair.run({
           ...options,
           look: { head: given.head, sample: share },
@@ -31,6 +32,15 @@ export const run = async (given: Typed): Promise<number> => {
               if (verification.status === "same") return
               const { id, message, status, uri } = verification
               Session.complain(Text.oneLine(`headrace: ${id}: ${uri}: ${status}: ${message}`))
+            }),
+          onRenewed: (renewed) =>
+            Effect.gen(function* () {
+              out.json({ type: "renewed", at: new Date(yield* Clock.currentTimeMillis).toISOString(), ...renewed })
+              const { failed, from, key, to, uri } = renewed
+              if (failed !== undefined) stale++
+              const what =
+                failed === undefined ? `${key} names image ${to} now` : `${key} still names image ${from}: ${failed}`
+              Session.complain(Text.oneLine(`headrace: ${uri}: ${what}`))
             })
         })
         const { differs, missing, same, unknown } = found
@@ -39,7 +49,7 @@ export const run = async (given: Typed): Promise<number> => {
           const words = [`${same} as they were`, `${missing} missing`, `${differs} differ`]
           out.line(`looked at what is done: ${[...words, ...(unknown === 0 ? [] : [`${unknown} unknown`])].join(", ")}`)
         }
-        return { ...result, unknown }
+        return { ...result, unknown: unknown + stale }
       }),
     retryFailed: true,
     skipInvalid: false,
