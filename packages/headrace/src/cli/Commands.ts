@@ -190,7 +190,8 @@ export const root = (choose: (invocation: Invocation) => void) => {
     Command.withDescription(
       paragraphs(
         "List uploads that were begun and not finished: those that the store knows of, and those that are noted here. " +
-          "Nothing is deleted without --delete, and never what a running process here writes.",
+          "Nothing is deleted without --delete, never a noted upload that a running process here writes, and nothing " +
+          "young that only the store knows, unless --older-than says so: it may be being written.",
         "Exit codes: 0 listed, or deleted; 1 wrong usage or configuration; 2 the store could not be asked, or some of it " +
           "could not be deleted."
       )
