@@ -8,7 +8,6 @@ import type { BlockPool } from "@headrace/core/BlockPool"
 import type { Digests } from "@headrace/core/Digest"
 import type { Host } from "@headrace/core/Host"
 import * as Monotonic from "@headrace/core/Monotonic"
-import type { Reason } from "@headrace/core/Reason"
 import type * as Receipt from "@headrace/core/Receipt"
 import type { StoreError } from "@headrace/core/StoreError"
 import * as Transfer from "@headrace/core/Transfer"
@@ -23,6 +22,7 @@ import * as Earlier from "./earlier.ts"
 import * as RunEnds from "./ends.ts"
 import type * as Existing from "./existing.ts"
 import type * as Metadata from "./metadata.ts"
+import * as Out from "./outcome.ts"
 import * as Tally from "./tally.ts"
 
 /** What all lines of a run have in common. */
@@ -41,63 +41,7 @@ export interface Common {
   readonly missing: (missing: ReadonlyArray<Earlier.Missing>) => void
 }
 
-/**
- * How it has ended: with a receipt, or not, as what failed may go well later: the services that are away, or full.
- */
-export type Outcome =
-  | { readonly _tag: "Ended"; readonly standing: Tally.Standing; readonly receipt: Receipt.Receipt }
-  | (Postponed & {
-      /** With what is to be tidied up before it is tried again. */
-      readonly item: Item
-    })
-
-/** Why a line is left for later. */
-export interface Postponed {
-  readonly _tag: "Later"
-  readonly why: "quota" | "away" | "order"
-  readonly uri: string
-  readonly message: string
-}
-
 type Services = Transport | Host | BlockPool
-
-/** Reasons for which a service is away, or has too much to do, rather than against it. */
-const away: ReadonlySet<Reason> = new Set(["Unavailable", "ConnectionLost", "Stalled"])
-
-/**
- * Whether all that failed may go well later, and nothing stands. What is left there is known by name, and is tidied up
- * before the line is tried again.
- */
-const later = ({ destinations }: Receipt.Receipt): Postponed | undefined => {
-  const failed = destinations.filter(({ error, required }) => required && error !== undefined)
-  const first = failed[0]
-  if (first === undefined || destinations.some(({ error }) => error === undefined)) return undefined
-  const { error, uri } = first
-  const { message } = error!
-  if (failed.every((end) => end.error!.reason === "QuotaExceeded")) return { _tag: "Later", why: "quota", uri, message }
-  const mayPass = failed.every(
-    (end) => end.error!.retryable && (away.has(end.error!.reason) || isSource(end.error!.reason))
-  )
-  return mayPass ? { _tag: "Later", why: "away", uri, message } : undefined
-}
-
-/** With what is to be known of the images that were made. */
-const withNotes = (receipt: Receipt.Receipt, notes: ReadonlyArray<string>): Receipt.Receipt =>
-  notes.length === 0
-    ? receipt
-    : {
-        ...receipt,
-        destinations: receipt.destinations.map((end) =>
-          end.object !== undefined && end.uri.startsWith("glance://")
-            ? { ...end, notes: [...(end.notes ?? []), ...notes] }
-            : end
-        )
-      }
-
-const isPart = (object: Receipt.Destination["object"], standing: ReadonlyArray<string>): boolean =>
-  object !== undefined && !standing.includes(object.id)
-
-const isSource = (reason: Reason): boolean => reason === "SourceUnreadable"
 
 /**
  * Does a line. `patient`: whether what fails because a service is away or full is left for later, instead of being its end.
@@ -106,7 +50,7 @@ export const run = (
   item: Item,
   common: Common,
   options: {
-    readonly patient: (postponed: Postponed, size: number | null) => Effect.Effect<boolean, never, Transport | Host>
+    readonly patient: (postponed: Out.Postponed, size: number | null) => Effect.Effect<boolean, never, Transport | Host>
     /** Whether no line is left that it could wait for. */
     readonly last: boolean
     /** Told when the transfer is over, and its end is about to be noted. */
@@ -114,7 +58,7 @@ export const run = (
     /** Told of every event of the transfer, before anybody else. */
     readonly onEvent: (event: TransferEvent) => void
   }
-): Effect.Effect<Outcome, never, Services> =>
+): Effect.Effect<Out.Outcome, never, Services> =>
   Effect.gen(function* () {
     const { books, emit, resolver, tally, transfer } = common
     const { seq } = item
@@ -122,7 +66,7 @@ export const run = (
     const { line } = again
     const context = yield* Effect.context<Transport | Host>()
     const began = yield* Monotonic.moment
-    let outcome: Outcome | undefined
+    let outcome: Out.Outcome | undefined
     let concluding = false
     let notes: ReadonlyArray<string> = []
     /** What an earlier run or try has begun and nobody has looked at may be there. */
@@ -131,9 +75,9 @@ export const run = (
     /** Notes how it has ended, and then tells it. */
     const conclude = (partly: Receipt.Receipt, tell: (receipt: Receipt.Receipt) => Effect.Effect<void>) =>
       Effect.gen(function* () {
-        const receipt = again.merge(withNotes(partly, notes))
-        const postponed = later(partly)
-        const left = receipt.destinations.some(({ error }) => error !== undefined && error.left !== "none")
+        const receipt = again.merge(Out.withNotes(partly, notes))
+        const postponed = Out.later(partly)
+        const isLeft = receipt.destinations.some(({ error }) => error !== undefined && error.left !== "none")
         if (postponed !== undefined && (yield* options.patient(postponed, receipt.source.size ?? line.size ?? null))) {
           const made = yield* Effect.orElseSucceed(books.journal.madeOf(seq), () => item.made)
           outcome = { ...postponed, item: { ...item, made, begunAt: undefined } }
@@ -150,7 +94,7 @@ export const run = (
           standing === "cancelled"
             ? yield* books.note(
                 books.journal.release(seq, {
-                  left,
+                  left: isLeft,
                   standing: Again.standing(item.line, receipt).includes(true)
                     ? { receipt: JSON.stringify(receipt), objects }
                     : undefined
@@ -163,7 +107,7 @@ export const run = (
                   bytes: receipt.source.size ?? line.size ?? -1,
                   objects,
                   // Of an image of which a copy is missing nothing is forgotten: it is made anew as a whole.
-                  left: left || receipt.destinations.some(({ object }) => isPart(object, objects))
+                  left: isLeft || receipt.destinations.some(({ object }) => Out.isPart(object, objects))
                 })
               )
         // What is not noted did not happen: the next run looks at it.

@@ -24,6 +24,7 @@ import * as RunEnds from "./ends.ts"
 import * as Existing from "./existing.ts"
 import * as Lot from "./lot.ts"
 import * as Metadata from "./metadata.ts"
+import type { Postponed } from "./outcome.ts"
 import * as Quotas from "./quotas.ts"
 import * as Schedule from "./schedule.ts"
 import * as Tally from "./tally.ts"
@@ -139,7 +140,7 @@ export const go = (
       startedAt,
       missing: (found) => void missing.push(...found)
     }
-    const patient = (ready: Lot.Ready) => (postponed: Doing.Postponed, size: number | null) => {
+    const patient = (ready: Lot.Ready) => (postponed: Postponed, size: number | null) => {
       if (postponed.why === "quota") return quotas.full(postponed.uri, size ?? undefined, postponed.message)
       return Effect.succeed(ready.tries < mostTries && ready.places.some((place) => answered.has(place)))
     }

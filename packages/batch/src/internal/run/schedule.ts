@@ -7,7 +7,7 @@ import * as Queue from "effect/Queue"
 import * as Monotonic from "@headrace/core/Monotonic"
 import type { JournalError } from "../../Journal.ts"
 import type { Pace, Ticket } from "../../Pace.ts"
-import type { Outcome } from "./doing.ts"
+import type { Outcome } from "./outcome.ts"
 import type * as Lot from "./lot.ts"
 import type * as Tally from "./tally.ts"
 
