@@ -24,7 +24,7 @@ interface Manner {
   most: number
   /** How long one takes. */
   workMs: number
-  /** Closes each connection without a word. */
+  /** Closes each connection on which a body comes, without a word. */
   away: boolean
 }
 
@@ -33,12 +33,13 @@ const start = async (manner: Manner) => {
   let running = 0
   const seen = { taken: 0, refused: 0, most: 0, takenAt: [] as Array<number> }
   const server = http.createServer((request, response) => {
-    if (manner.away) {
-      request.socket.destroy()
-      return
-    }
+    // Whoever looks is answered, or all that run would do nothing else until it is back.
     if (request.method !== "PUT") {
       response.writeHead(404).end()
+      return
+    }
+    if (manner.away) {
+      request.socket.destroy()
       return
     }
     if (running >= manner.most) {
@@ -167,13 +168,11 @@ describe("real uploads", () => {
       })
     )
     assert.strictEqual(server.seen.taken, 600)
-    assert.deepStrictEqual(
-      waits.map(({ over, place, why }) => [place, why, over]),
-      [
-        [server.url, "away", false],
-        [server.url, "away", true]
-      ]
-    )
+    // Once, or twice where one of those that were let through has found it away again.
+    assert.include([2, 4], waits.length)
+    for (const [index, { over, place, why }] of waits.entries()) {
+      assert.deepStrictEqual([place, why, over], [server.url, "away", index % 2 === 1])
+    }
     assert.notInclude(waits[0]!.message, "\n")
   })
 })
