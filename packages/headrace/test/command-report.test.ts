@@ -161,7 +161,7 @@ describe("a report", () => {
     expect(await rest()).toEqual([])
   })
 
-  it.skipIf(process.getuid?.() === 0)("says that a folder may not be written", async () => {
+  it.skipIf(process.getuid?.() === 0)("says that a folder may not be written [optional]", async () => {
     const folder = join(bench.folder, "closed")
     await mkdir(folder)
     await chmod(folder, 0o500)
