@@ -139,6 +139,29 @@ it("a line whose end could not be made durable is not handed out again", () => {
   db.close()
 })
 
+it("of a line that has ended, what was not there is looked for again, and what its receipt says is left is not", async () => {
+  const made = (object: string) => ({ place: 0, object, uri: "glance://new/a" })
+  await withJournal((journal) =>
+    Effect.gen(function* () {
+      yield* load(journal, [line(1, "a")])
+      const { seq } = (yield* journal.take("a", 7))!
+      yield* journal.make(seq, made("missing"))
+    })
+  )
+  await withJournal((journal) =>
+    Effect.gen(function* () {
+      const { seq } = (yield* journal.take("a", 8))!
+      yield* journal.make(seq, made("kept"))
+      yield* journal.end(seq, { ending: "done", receipt: '{"id":"a"}', bytes: 1, objects: [], left: true })
+    })
+  )
+  await withJournal((journal) =>
+    Effect.gen(function* () {
+      expect((yield* journal.strays).map((item) => item.made)).toEqual([[made("missing")]])
+    })
+  )
+})
+
 describe("a manifest that has changed", () => {
   it("lets no two lines write to one place, whatever they were before", () =>
     withJournal((journal) =>

@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 /** Blocks that a reader is owed. */
 const minimumBlocks = 4
 
+/** Reads the whole of it, in the pace that is allowed, and keeps nothing. */
 export const digestsOf = (
   source: Source<Transport | Host>,
   algorithms: ReadonlyArray<Digest.Algorithm>

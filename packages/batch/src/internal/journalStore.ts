@@ -176,14 +176,15 @@ export class JournalStore {
 
   /** What was begun of lines that have ended, or are not in the manifest any more, and was not there when it was looked for. */
   strays() {
-    return this.#withMade(
-      this.#db
-        .sql(
-          `SELECT seq, id, number, text, state, begun FROM line
+    const lines = this.#db
+      .sql(
+        `SELECT seq, id, number, text, state, begun FROM line
          WHERE state NOT IN (${states.open}, ${states.begun}) AND seq IN (SELECT seq FROM made WHERE told = 0)`
-        )
-        .all() as unknown as ReadonlyArray<Row>
-    )
+      )
+      .all() as unknown as ReadonlyArray<Row>
+    // What a receipt says is left stays, beside what was not there.
+    const missing = this.#db.sql("SELECT place, object, uri FROM made WHERE seq = ? AND told = 0 ORDER BY place")
+    return lines.map((row) => Object.assign(row, { made: missing.all(row.seq), before: undefined }))
   }
 
   /** Takes receipts back, into `before`, and opens their lines. */

@@ -87,7 +87,14 @@ export const renew = (
         const { failure } = listed
         if (failure._tag === "JournalError") return yield* failure
         for (const [from, to] of ids) {
-          yield* onRenewed({ uri: `glance://${cloud}/`, key: "kernel_id", from, to, failed: failure.message })
+          // Whether any image names it is not known.
+          yield* onRenewed({
+            uri: `glance://${cloud}/`,
+            key: "what may refer to it",
+            from,
+            to,
+            failed: failure.message
+          })
         }
       }),
     { discard: true }
