@@ -302,6 +302,8 @@ export const root = (choose: (invocation: Invocation) => void) => {
       paragraphs(
         "Look at everything that a run has brought to its end, as verify does, and do again what failed, is missing or " +
           "differs. What is right is not touched, and nothing is deleted.",
+        "With --json, besides the events of run: verification for each object, looked with their counts, and renewed for " +
+          "each property that named an image which was made anew.",
         "Exit codes: 0 all of it is right now; 1 wrong usage or configuration; 2 something has failed or could not be " +
           "looked at; 3 the bytes are not those of the source."
       )
